@@ -1,0 +1,66 @@
+"""A worker process of the local executor: it runs one trial after another, and dies with its driver."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import TypeAlias
+
+from nas.executors.pack import Unpacked
+from nas.executors.work import Result, attempt, categorised
+from nas.roles import Report, Task
+
+Message: TypeAlias = Report | tuple[int, Result] | None
+"""What a worker tells: a report, the result of a trial, or, once, that it is ready."""
+
+
+def main(descriptor: int, driver: int, from_main_thread: bool) -> None:
+    """Runs what comes over a socket until it is closed, or the driver is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's affair
+    faulthandler.enable()
+    die_with(driver, from_main_thread=from_main_thread)
+    pipe = Connection(descriptor)
+    evaluators = Unpacked()
+
+    def send(message: Message) -> None:
+        pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+    send(None)
+    while True:
+        try:
+            number, blob, told = pickle.loads(pipe.recv_bytes())
+        except (EOFError, OSError):
+            return
+        try:
+            task = Task(evaluate=evaluators(number, blob), **told)
+        except BaseException as error:  # noqa: BLE001  # importing a user's module may raise anything
+            send((told["trial"], categorised(error)))
+        else:
+            send((task.trial, attempt(task, send)))
+
+
+def die_with(driver: int, *, from_main_thread: bool) -> None:
+    """Lets this process be killed as soon as its driver is gone, whatever it is doing.
+
+    Linux does that by itself, but when the *thread* ends that started us: so only where that is the main thread.
+    A thread looks after the parent's number besides.
+    """
+    if sys.platform == "linux" and from_main_thread:
+        parent_death_signal = 1
+        ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)
+    if os.getppid() != driver:
+        os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="driver watch", daemon=True).start()

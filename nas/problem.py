@@ -1,0 +1,242 @@
+"""What is wanted, and what was tried: objectives, limits, proposals, trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal, TypeAlias, final
+
+from nas.graph import graph, signature
+from nas.profile import measure
+from nas.space import Architecture, Json, Rng, Space
+
+Metrics: TypeAlias = Mapping[str, float]
+COSTS = ("params", "macs", "activations")
+"""The metrics that are read from the tree, without a device."""
+DRAWS = 100
+"""How many random draws are thrown away for breaking a limit before one is repaired."""
+
+
+class State(StrEnum):
+    """What became of a trial."""
+
+    RUNNING = "running"
+    DONE = "done"
+    REPEAT = "repeat"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@final
+@dataclass(frozen=True)
+class Objective:
+    """A metric that is to be large, or small."""
+
+    metric: str
+    goal: Literal["max", "min"]
+
+
+@final
+@dataclass(frozen=True)
+class Constraint:
+    """A metric that must not be above a limit."""
+
+    metric: str
+    at_most: float
+
+
+def maximise(metric: str) -> Objective:
+    """The objective of a large metric."""
+    return Objective(metric, "max")
+
+
+def minimise(metric: str) -> Objective:
+    """The objective of a small metric."""
+    return Objective(metric, "min")
+
+
+def at_most(metric: str, limit: float) -> Constraint:
+    """The constraint that a metric is not above a limit."""
+    return Constraint(metric, limit)
+
+
+@final
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks to be tried.
+
+    budget: epochs, or whatever the evaluator counts; None for all. parent: the trial whose weights to start from.
+    note: what the strategy wants to read again when it is told.
+    """
+
+    arch: Architecture
+    budget: int | None = None
+    parent: int | None = None
+    note: Mapping[str, Json] = field(default_factory=dict, hash=False)
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """A proposal and what became of it; reason (error, memory, nan, timeout, died, a broken limit) where it is not done."""
+
+    id: int
+    proposal: Proposal
+    state: State = State.RUNNING
+    metrics: Metrics = field(default_factory=dict, hash=False)
+    reason: str = ""
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def arch(self) -> Architecture:
+        """The architecture that was proposed."""
+        return self.proposal.arch
+
+
+@final
+@dataclass(frozen=True)
+class Screening:
+    """What is known of an architecture before any device is asked: its costs, its network's name, what it breaks."""
+
+    metrics: Metrics
+    same: str
+    broken: str
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """A space, what is wanted of its members, and the limits that they must keep."""
+
+    space: Space
+    objectives: tuple[Objective, ...] = (Objective("accuracy", "max"),)
+    constraints: tuple[Constraint, ...] = ()
+
+    def value(self, metrics: Metrics) -> tuple[float, ...]:
+        """The objectives, each turned so that larger is better; KeyError where one is missing."""
+        return tuple(metrics[o.metric] if o.goal == "max" else -metrics[o.metric] for o in self.objectives)
+
+    def violation(self, metrics: Metrics) -> float:
+        """By how much the limits are broken, each as a share of its limit, summed; 0 where all are kept."""
+        over = (metrics[c.metric] - c.at_most for c in self.constraints if c.metric in metrics)
+        limits = (abs(c.at_most) or 1.0 for c in self.constraints if c.metric in metrics)
+        return sum(max(0.0, o) / limit for o, limit in zip(over, limits, strict=True))
+
+    def better(self, a: Metrics, b: Metrics) -> bool:
+        """Whether `a` dominates `b`: less violation, or none and no objective worse and one better (Deb et al. 2002)."""
+        va, vb = self.violation(a), self.violation(b)
+        if va != vb:
+            return va < vb
+        fa, fb = self.value(a), self.value(b)
+        return all(x >= y for x, y in zip(fa, fb, strict=True)) and fa != fb
+
+    def front(self, trials: Iterable[Trial]) -> list[Trial]:
+        """The trials with metrics that no other dominates, best first by the first objective, then the oldest first."""
+        rated = [t for t in trials if t.state in (State.DONE, State.REPEAT) and self.rates(t.metrics)]
+        front = [t for t in rated if not any(self.better(o.metrics, t.metrics) for o in rated)]
+        return sorted(front, key=lambda t: (tuple(-v for v in self.value(t.metrics)), t.id))
+
+    def rates(self, metrics: Metrics) -> bool:
+        """Whether all objectives are there."""
+        return all(o.metric in metrics for o in self.objectives)
+
+    def screen(self, arch: Architecture) -> Screening:
+        """The costs of an architecture and the first limit that it breaks, without a device.
+
+        A network with no path from its input to its output is infeasible.
+        """
+        if arch.key not in self._screened:
+            if len(self._screened) >= 4096:
+                self._screened.clear()
+            self._screened[arch.key] = self._screen(arch)
+        return self._screened[arch.key]
+
+    def _screen(self, arch: Architecture) -> Screening:
+        flat = graph(self.space.network(arch), self.space.input)
+        name, reaches = signature(flat)
+        total = measure(flat).total
+        metrics = {"params": float(total.params), "macs": float(total.macs), "activations": float(total.activations)}
+        same = self.space.same(arch) if self.space.same else name
+        if not reaches:
+            return Screening(metrics, same, "no path from input to output")
+        for limit in self.constraints:
+            if limit.metric in metrics and metrics[limit.metric] > limit.at_most:
+                return Screening(metrics, same, f"{limit.metric} {metrics[limit.metric]:,.0f} > {limit.at_most:,.0f}")
+        return Screening(metrics, same, "")
+
+    def sample(self, rng: Rng) -> Architecture:
+        """A random member that keeps the limits known without a device: redrawn, and then moved towards a small one."""
+        arch = self.space.sample(rng)
+        for _ in range(DRAWS):
+            if not self.screen(arch).broken:
+                return arch
+            arch = self.space.sample(rng)
+        return self._repaired(arch, rng)
+
+    def mutate(self, arch: Architecture, rng: Rng) -> Architecture:
+        """A mutation that keeps the limits known without a device, where one is found in 100 draws."""
+        child = self.space.mutate(arch, rng)
+        for _ in range(DRAWS):
+            if not self.screen(child).broken:
+                break
+            child = self.space.mutate(arch, rng)
+        return child
+
+    def _repaired(self, arch: Architecture, rng: Rng) -> Architecture:
+        limits = [c.metric for c in self.constraints if c.metric in COSTS]
+        small = self.smallest(limits[0])[0] if limits else arch
+        names = [name for name, _ in arch.choices]
+        rng.shuffle(names)
+        labels = dict(arch.labels)
+        for name in names:
+            if not self.screen(arch).broken:
+                return arch
+            if name in small.labels:
+                labels[name] = small.labels[name]
+            known = {**small.labels, **labels}
+            arch = self.space.decide(lambda c, known=known: c.index(known[c.name]) if c.name in known else 0)  # type: ignore[misc]  # the default binds the loop's value
+        return arch if not self.screen(arch).broken else small
+
+    def smallest(self, metric: str) -> tuple[Architecture, float]:
+        """The architecture with the least of a cost that one change at a time finds, and that cost.
+
+        Starts from 8 members; exact where the cost is a sum over choices, else an upper bound of the least.
+        """
+        return self._smallest[metric] if metric in self._smallest else self._descend(metric)
+
+    def _descend(self, metric: str) -> tuple[Architecture, float]:
+        import numpy as np  # noqa: PLC0415  # only this reading draws on its own
+
+        free = Problem(self.space)
+        rng = np.random.default_rng(0)
+        found: list[tuple[float, str, Architecture]] = []
+        for _ in range(8):
+            arch = self.space.sample(rng)
+            best = (_cost(free, arch, metric), arch.key, arch)
+            while True:
+                near = [(_cost(free, a, metric), a.key, a) for a in self.space.neighbours(arch)]
+                if not near or min(near)[:2] >= best[:2]:
+                    break
+                best = min(near, key=lambda t: t[:2])
+                arch = best[2]
+            found.append(best)
+        least = min(found, key=lambda t: t[:2])
+        self._smallest[metric] = (least[2], least[0])
+        return self._smallest[metric]
+
+    @cached_property
+    def _screened(self) -> dict[str, Screening]:
+        return {}
+
+    @cached_property
+    def _smallest(self) -> dict[str, tuple[Architecture, float]]:
+        return {}
+
+
+def _cost(problem: Problem, arch: Architecture, metric: str) -> float:
+    seen = problem.screen(arch)
+    return float("inf") if seen.broken else seen.metrics[metric]

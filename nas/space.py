@@ -1,0 +1,260 @@
+"""A search space, and an architecture: what was picked for each of its holes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias, final
+
+import numpy as np
+
+from nas.count import count
+from nas.fill import fill
+from nas.plan import Plan, follow, ordered, plan
+from nas.tree import Choice, Label, Node, Pick, Refused, Shape, parts
+
+Json: TypeAlias = Any
+Rng: TypeAlias = np.random.Generator
+DRAWS = 1000
+"""How often a draw that a space refuses is repeated."""
+
+
+@final
+@dataclass(frozen=True)
+class Architecture:
+    """What was picked for each hole of a space: (name, label) of the active choices only, sorted by name.
+
+    It belongs to the space's name, so it moves between settings of one space if every choice is there.
+    """
+
+    space: str
+    choices: tuple[tuple[str, Label], ...]
+
+    @cached_property
+    def labels(self) -> Mapping[str, Label]:
+        """The choices as a mapping."""
+        return dict(self.choices)
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits of the canonical JSON: the same in every process."""
+        return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
+
+    def __getitem__(self, name: str) -> Label:
+        return self.labels[name]
+
+    def to_json(self) -> str:
+        """The canonical JSON: sorted, without blanks."""
+        return json.dumps({"choices": self.labels, "space": self.space}, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> Architecture:
+        """The architecture of a JSON object with "space" and "choices"; ValueError where it is none."""
+        made = json.loads(text)
+        if not isinstance(made, dict) or not isinstance(made.get("space"), str) or not isinstance(made.get("choices"), dict):
+            raise ValueError('an architecture is a JSON object with "space" (a name) and "choices" (an object)')
+        for name, label in made["choices"].items():
+            if isinstance(label, bool) or not isinstance(label, str | int | float):
+                raise ValueError(f"choice {name!r} has the label {label!r}; labels are strings and numbers")
+        return Architecture(made["space"], tuple(sorted(made["choices"].items())))
+
+
+@final
+@dataclass(frozen=True)
+class Spelling:
+    """How published tables write the architectures of a space, and how that is read back into labels by name."""
+
+    spell: Callable[[Architecture], str]
+    parse: Callable[[str], Mapping[str, Label]]
+
+
+@final
+@dataclass(frozen=True)
+class Space:
+    """A tree with holes, for an input shape.
+
+    settings: what the function that made it was given, so that it can be made again elsewhere.
+    shares, relaxes: "" where it can share weights, or be relaxed; else the one-line reason why not.
+    accepts: refuses a filled tree that is no member.
+    same: the published name of the network that an architecture is, equal for equal ones, where the space has such.
+    """
+
+    name: str
+    root: Node
+    input: Shape
+    settings: Mapping[str, Json] = field(default_factory=dict, hash=False)
+    shares: str = ""
+    relaxes: str = ""
+    accepts: Callable[[Node], bool] | None = None
+    spelling: Spelling | None = None
+    same: Callable[[Architecture], str] | None = None
+
+    def decide(self, pick: Pick) -> Architecture:
+        """The architecture that `pick` makes: it is asked for each hole that is met, once a name.
+
+        Raises Refused where the space does not accept it.
+        """
+        made: dict[str, int] = {}
+        follow(self._plan, pick, made)
+        choices = self.choices
+        arch = Architecture(self.name, tuple(sorted([(name, choices[name].labels[k]) for name, k in made.items()])))
+        if self.accepts is not None and not self.accepts(self.network(arch)):
+            raise Refused(f"{self.name} refuses {arch.to_json()}")
+        return arch
+
+    def network(self, arch: Architecture) -> Node:
+        """The tree without holes; KeyError naming a choice that the architecture does not make, or cannot."""
+        if arch.space != self.name:
+            raise ValueError(f"an architecture of {arch.space!r} does not belong to the space {self.name!r}")
+        if arch.key not in self._networks:
+            if len(self._networks) >= 256:
+                self._networks.clear()
+            labels = arch.labels
+
+            def pick(choice: Choice) -> int:
+                if choice.name not in labels:
+                    raise KeyError(f"the architecture {arch.key} does not say what {choice.name!r} is")
+                return choice.index(labels[choice.name])
+
+            self._networks[arch.key] = fill(self.root, pick)
+        return self._networks[arch.key]
+
+    def member(self, arch: Architecture) -> bool:
+        """Whether the architecture is one of this space: its own labels decide exactly it."""
+        try:
+            return arch.space == self.name and self.decide(lambda c: c.index(arch[c.name])) == arch
+        except (KeyError, Refused):
+            return False
+
+    @cached_property
+    def choices(self) -> Mapping[str, Choice]:
+        """All choices by name, in the order in which they are asked; ValueError where one name has two sets of labels."""
+        found: dict[str, Choice] = {}
+        for hole in ordered(self._plan):
+            if found.setdefault(hole.name, hole).labels != hole.labels:
+                raise ValueError(f"the space {self.name!r} has two choices named {hole.name!r} with different labels")
+        return found
+
+    @cached_property
+    def size(self) -> int:
+        """How many architectures there are, exactly and without bound; where the space refuses some, by enumeration."""
+        return count(self._plan) if self.accepts is None else sum(1 for _ in self)
+
+    def sample(self, rng: Rng) -> Architecture:
+        """A random architecture: each hole that is met takes one of its options, all equally likely."""
+        return self._redraw(lambda: self.decide(lambda c: int(rng.random() * len(c.options))))
+
+    def mutate(self, arch: Architecture, rng: Rng) -> Architecture:
+        """A copy in which one random choice is changed; holes that open anew are drawn at random."""
+        old = arch.labels
+        free = [name for name, _ in arch.choices if len(self.choices[name].options) > 1]
+        if not free:
+            raise ValueError(f"the space {self.name!r} leaves nothing to change in {arch.to_json()}")
+
+        def draw() -> Architecture:
+            target = free[int(rng.random() * len(free))]
+
+            def pick(c: Choice) -> int:
+                n = len(c.options)
+                if c.name == target:
+                    k = int(rng.random() * (n - 1))
+                    return k + (k >= c.index(old[target]))
+                return c.index(old[c.name]) if c.name in old else int(rng.random() * n)
+
+            return self.decide(pick)
+
+        return self._redraw(draw)
+
+    def cross(self, a: Architecture, b: Architecture, rng: Rng) -> Architecture:
+        """A child of two parents: each hole takes the label of one of them; where neither has it, a random one."""
+
+        def pick(c: Choice) -> int:
+            have = [p.labels[c.name] for p in (a, b) if c.name in p.labels]
+            return c.index(have[int(rng.random() * len(have))]) if have else int(rng.random() * len(c.options))
+
+        return self._redraw(lambda: self.decide(pick))
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Every member that differs in one choice; holes that open anew take their first option."""
+        for name, label in arch.choices:
+            for k, other in enumerate(self.choices[name].labels):
+                if other == label:
+                    continue
+                new = {**arch.labels, name: other}
+                try:
+                    yield self.decide(lambda c, new=new: c.index(new[c.name]) if c.name in new else 0)  # type: ignore[misc]  # the default binds the loop's value
+                except Refused:
+                    continue
+
+    def __iter__(self) -> Iterator[Architecture]:
+        """Every architecture once, by an odometer over the holes as they are met."""
+        path: list[list[int]] = []
+        while True:
+            at = 0
+
+            def pick(c: Choice) -> int:
+                nonlocal at
+                if at == len(path):
+                    path.append([0, len(c.options)])
+                at += 1
+                return path[at - 1][0]
+
+            try:
+                yield self.decide(pick)
+            except Refused:
+                pass
+            while path and path[-1][0] + 1 == path[-1][1]:
+                path.pop()
+            if not path:
+                return
+            path[-1][0] += 1
+
+    def spell(self, arch: Architecture) -> str:
+        """The architecture as the published tables write it; its JSON where the space has no spelling."""
+        return self.spelling.spell(arch) if self.spelling else arch.to_json()
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture that a spelling, or its JSON, writes; ValueError or KeyError where it is no member."""
+        if text.lstrip().startswith("{") or self.spelling is None:
+            made = Architecture.from_json(text)
+            labels, name = made.labels, made.space
+        else:
+            labels, name = self.spelling.parse(text), self.name
+        if name != self.name:
+            raise ValueError(f"an architecture of {name!r} does not belong to the space {self.name!r}")
+        for label in labels:
+            if label not in self.choices:
+                raise KeyError(f"the space {self.name!r} has no choice named {label!r}")
+        arch = self.decide(lambda c: c.index(_given(labels, c.name)))
+        extra = [label for label in labels if label not in arch.labels]
+        if extra:
+            raise ValueError(f"the choice {extra[0]!r} is not open in this architecture; leave it out")
+        return arch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in parts(Space)}  # what is cached stays behind
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return plan(self.root)
+
+    @cached_property
+    def _networks(self) -> dict[str, Node]:
+        return {}
+
+    def _redraw(self, draw: Callable[[], Architecture]) -> Architecture:
+        for _ in range(DRAWS):
+            try:
+                return draw()
+            except Refused:
+                continue
+        raise Refused(f"the space {self.name!r} refused {DRAWS} draws in a row")
+
+
+def _given(labels: Mapping[str, Label], name: str) -> Label:
+    if name not in labels:
+        raise KeyError(f"the architecture does not say what {name!r} is")
+    return labels[name]

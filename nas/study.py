@@ -1,0 +1,269 @@
+"""The loop of a search: ask, screen, submit, wait, tell. There is no other."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from nas.errors import UserError
+from nas.problem import Metrics, Problem, Proposal, Screening, State, Trial
+from nas.roles import Evaluator, Executor, Failed, Infeasible, Lost, Needs, Outcome, Strategy, Task
+from nas.store import Store
+
+FREE = 50
+"""How many proposals a run may make for each trial that it was asked for; repeats and infeasible ones cost nothing else."""
+LOSSES = 3
+"""How often a trial is put back after its machine went away, before it counts as failed."""
+
+
+@final
+@dataclass(frozen=True)
+class Terms:
+    """How a study's trials are run; none of this changes their results.
+
+    study: its name in the ledger; title: its name for people; folder: of the run; timeout: of one trial, in seconds.
+    """
+
+    study: str
+    title: str
+    folder: Path
+    needs: Needs = Needs()
+    timeout: float | None = None
+    epochs: int = 0
+
+
+@final
+@dataclass
+class Progress:
+    """What a search looks like from outside, after each event."""
+
+    trials: int
+    problem: Problem
+    done: list[Trial] = field(default_factory=list)
+    running: dict[int, Trial] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    states: dict[State, int] = field(default_factory=dict)
+    best: Trial | None = None
+
+    @property
+    def finished(self) -> int:
+        """How many trials count: done or failed."""
+        return self.states.get(State.DONE, 0) + self.states.get(State.FAILED, 0)
+
+    @property
+    def proposals(self) -> int:
+        """How many trials were proposed and told of."""
+        return sum(self.states.values())
+
+    def add(self, trial: Trial) -> None:
+        """Count a trial that ended."""
+        self.states[trial.state] = self.states.get(trial.state, 0) + 1
+        self.epochs.pop(trial.id, None)
+        if trial.state is State.DONE:
+            self.done.append(trial)
+            if self.problem.rates(trial.metrics) and (
+                self.best is None or self.problem.better(trial.metrics, self.best.metrics)
+            ):
+                self.best = trial
+
+
+Watch = Callable[[Progress], None]
+
+
+def search(
+    problem: Problem,
+    strategy: Strategy,
+    evaluate: Evaluator,
+    executor: Executor,
+    store: Store,
+    terms: Terms,
+    *,
+    trials: int,
+    seed: int,
+    watch: Watch = lambda progress: None,
+) -> Progress:
+    """Try architectures until `trials` of them are done or failed; go on where an earlier start of the study stopped.
+
+    Raises UserError where the ledger does not fit the strategy.
+    """
+    study = _Study(problem, strategy, evaluate, executor, store, terms, trials, seed, watch)
+    study.replay()
+    study.run()
+    return study.progress
+
+
+@final
+class _Study:
+    def __init__(
+        self,
+        problem: Problem,
+        strategy: Strategy,
+        evaluate: Evaluator,
+        executor: Executor,
+        store: Store,
+        terms: Terms,
+        trials: int,
+        seed: int,
+        watch: Watch,
+    ) -> None:
+        self.problem, self.strategy, self.evaluate, self.executor = problem, strategy, evaluate, executor
+        self.store, self.terms, self.seed, self.watch = store, terms, seed, watch
+        self.progress = Progress(trials, problem)
+        self.back: deque[Trial] = deque()
+        self.last = 0
+        self.known: dict[tuple[str, int | None], Trial] = {}
+        self.repeats: dict[int, list[Trial]] = {}
+        self.started: dict[int, float] = {}
+
+    def replay(self) -> None:
+        """Bring the strategy to where the ledger says that it was; trials that ran when the driver died are put back."""
+        same = self.store.same(self.terms.study)
+        running: dict[int, Trial] = {}
+        for event in self.store.events(self.terms.study):
+            trial = event.trial
+            if event.kind == "ask":
+                proposal = self.strategy.ask(_rng(self.seed, trial.id))
+                if proposal is None or (proposal.arch, proposal.budget) != (trial.proposal.arch, trial.proposal.budget):
+                    raise UserError(
+                        f"trial {trial.id} of the ledger is {trial.arch.key}, but the strategy now proposes "
+                        f"{proposal.arch.key if proposal else 'nothing'}: the ledger was written by another strategy or version",
+                        fix="give another --out to begin anew",
+                    )
+                running[trial.id], self.last = trial, trial.id
+            else:
+                del running[trial.id]
+                self.strategy.tell(trial)
+                self.progress.add(trial)
+                if trial.state is not State.REPEAT:
+                    self.known[same[trial.id], trial.proposal.budget] = trial
+        self.back.extend(replace(t, state=State.RUNNING) for t in running.values())
+
+    def run(self) -> None:
+        """The loop. A worker that became free is given work before anything else is looked at."""
+        self.watch(self.progress)
+        while True:
+            while len(self.progress.running) < self.executor.capacity and (trial := self.next()):
+                self.begin(trial)
+            if not self.progress.running:
+                return
+            ended = self.executor.wait(1.0)
+            for report in self.executor.reports():
+                self.store.report(self.terms.study, report.trial, report.epoch, report.metrics)
+                self.progress.epochs[report.trial] = report.epoch
+            for number, outcome in ended:
+                self.end(self.progress.running.pop(number), outcome)
+            self.watch(self.progress)
+
+    def next(self) -> Trial | None:
+        """The next trial to begin: one that was put back, or what the strategy proposes while trials are wanted."""
+        if self.back:
+            return self.back.popleft()
+        progress = self.progress
+        if progress.finished + len(progress.running) >= progress.trials or self.last >= FREE * progress.trials:
+            return None
+        proposal = self.strategy.ask(_rng(self.seed, self.last + 1))
+        if proposal is None:
+            return None
+        trial = self.store.ask(self.terms.study, proposal, self.problem.screen(proposal.arch).same)
+        self.last = trial.id
+        return trial
+
+    def begin(self, trial: Trial) -> None:
+        """Screen a trial before any device is asked, then submit it."""
+        screening = self.problem.screen(trial.arch)
+        first = self.known.get((screening.same, trial.proposal.budget))
+        if screening.broken:
+            self.finish(replace(trial, state=State.INFEASIBLE, metrics=screening.metrics, reason=screening.broken))
+        elif first is None or first.id == trial.id:
+            self.submit(trial, screening)
+        elif first.id in self.progress.running:
+            self.repeats.setdefault(first.id, []).append(trial)
+        else:
+            self.repeat(trial, first)
+
+    def submit(self, trial: Trial, screening: Screening) -> None:
+        self.known[screening.same, trial.proposal.budget] = trial
+        self.progress.running[trial.id] = trial
+        self.started[trial.id] = time.monotonic()
+        self.executor.submit(
+            Task(
+                trial.id,
+                f"{self.terms.title} / trial {trial.id} {trial.arch.space}-{trial.arch.key[:4]}",
+                self.evaluate,
+                trial.proposal,
+                self.seed,
+                self.folder(trial.id),
+                None if trial.proposal.parent is None else self.folder(trial.proposal.parent),
+                self.terms.needs,
+                self.terms.timeout,
+                trial.proposal.budget or self.terms.epochs,
+            )
+        )
+
+    def folder(self, trial: int) -> Path:
+        return self.terms.folder / self.terms.study / str(trial)
+
+    def end(self, trial: Trial, outcome: Outcome) -> None:
+        """Take in the outcome of a trial that ran, and of those that wait because their network is the same."""
+        seconds = time.monotonic() - self.started.pop(trial.id)
+        screening = self.problem.screen(trial.arch)
+        try:
+            metrics: Metrics = {**screening.metrics, **outcome()}
+            trial = replace(trial, state=State.DONE, metrics=metrics, seconds=seconds)
+            if not self.problem.rates(metrics):
+                wanted = ", ".join(o.metric for o in self.problem.objectives)
+                trial = replace(trial, state=State.FAILED, reason="error", error=f"the evaluator gave no {wanted}")
+        except Infeasible as limit:
+            metrics = {**screening.metrics, **limit.metrics}
+            trial = replace(trial, state=State.INFEASIBLE, metrics=metrics, reason=limit.reason, seconds=seconds)
+        except Failed as failed:
+            error = failed.trace or failed.message
+            trial = replace(trial, state=State.FAILED, metrics=screening.metrics, reason=failed.reason, error=error, seconds=seconds)
+        except Lost as lost:
+            if self.store.lose(self.terms.study, trial) <= LOSSES:
+                self.store.restart(self.terms.study, trial)
+                self.back.append(trial)
+                return
+            error = f"lost {LOSSES + 1} times, last: {lost}"
+            trial = replace(trial, state=State.FAILED, metrics=screening.metrics, reason="died", error=error, seconds=seconds)
+        self.known[screening.same, trial.proposal.budget] = trial
+        self.finish(trial)
+        for repeat in self.repeats.pop(trial.id, []):
+            self.repeat(repeat, trial)
+
+    def repeat(self, trial: Trial, first: Trial) -> None:
+        """End a trial whose network is one that was tried: its metrics at no cost, with its own params and MACs."""
+        own = self.problem.screen(trial.arch).metrics
+        metrics = {**first.metrics, **own} if first.state is State.DONE else own
+        reason = f"the network of trial {first.id}" + (f", which is {first.state}" if first.state is not State.DONE else "")
+        self.finish(replace(trial, state=State.REPEAT, metrics=metrics, reason=reason))
+
+    def finish(self, trial: Trial) -> None:
+        self.store.finish(self.terms.study, trial)
+        self.strategy.tell(trial)
+        self.progress.add(trial)
+
+
+def _rng(seed: int, trial: int) -> np.random.Generator:
+    return np.random.default_rng((seed, trial))
+
+
+def best_of(problem: Problem, trials: list[Trial], count: int = 1) -> list[Trial]:
+    """The best done trials, best first; for several objectives the front first, then what it dominates."""
+    rated = [t for t in trials if t.state is State.DONE and problem.rates(t.metrics)]
+    ranked: list[Trial] = []
+    while rated and len(ranked) < count:
+        front = problem.front(rated)
+        ranked += front
+        chosen = {t.id for t in front}
+        rated = [t for t in rated if t.id not in chosen]
+    return ranked[:count]
+
+
+__all__ = ["Progress", "Proposal", "Terms", "Watch", "best_of", "search"]
