@@ -73,6 +73,7 @@ class Inverted(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (B, before, H, W) to (B, after, H / stride, W / stride)."""
         found: Tensor = self.layers(images)
         return images + found if self.adds else found
 

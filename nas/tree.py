@@ -53,8 +53,7 @@ class Choice:
         kinds = {_kind(o) for o in options}
         if len(kinds) > 1:
             raise ValueError(f"choice {self.name!r} mixes {' and '.join(sorted(kinds))}; its options must be of one kind")
-        kind = kinds.pop()
-        labels = tuple(self.labels)
+        kind, labels = kinds.pop(), tuple(self.labels)
         if not labels:
             if kind == "nodes":
                 raise ValueError(f"choice {self.name!r} is over nodes and needs labels: Choice.over(name, label=node, ...)")
@@ -83,11 +82,9 @@ class Choice:
 
     def index(self, label: Label) -> int:
         """Which option is written so; KeyError naming the choice and its labels where there is none."""
-        try:
-            return self.labels.index(label)
-        except ValueError:
-            known = ", ".join(map(str, self.labels))
-            raise KeyError(f"choice {self.name!r} has no option {label} (it has {known})") from None
+        if label not in self.labels:
+            raise KeyError(f"choice {self.name!r} has no option {label} (it has {', '.join(map(str, self.labels))})")
+        return self.labels.index(label)
 
 
 def _kind(option: object) -> str:
@@ -95,7 +92,7 @@ def _kind(option: object) -> str:
         return "nodes"
     if isinstance(option, bool) or not isinstance(option, int | float | str | tuple):
         raise ValueError(f"an option must be a number, a string, a set of names or a node, not {option!r}")
-    return {str: "strings", tuple: "sets"}.get(type(option), "numbers")
+    return "strings" if isinstance(option, str) else "sets" if isinstance(option, tuple) else "numbers"
 
 
 @final
@@ -139,7 +136,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Node(ABC):
-    """A part of a network: either a composite, which defines `lower` alone, or a primitive: `call`, `out` and `cost`."""
+    """A part of a network: a composite defines `lower` alone, a primitive `call`, `out` and `cost`."""
 
     def __init_subclass__(cls, *, structure: bool = False, **rest: Any) -> None:
         super().__init_subclass__(**rest)
@@ -155,15 +152,15 @@ class Node(ABC):
 
     def call(self, shape: Shape) -> Call:
         """What builds a primitive's module for this input."""
-        raise TypeError(f"{type(self).__name__} builds no module of its own")
+        raise TypeError(f"{type(self).__name__} is no primitive")
 
     def out(self, shape: Shape) -> Shape:
         """The shape that a primitive puts out."""
-        raise TypeError(f"{type(self).__name__} states no shape of its own")
+        raise TypeError(f"{type(self).__name__} is no primitive")
 
     def cost(self, shape: Shape) -> Cost:
         """What a primitive costs for one input."""
-        raise TypeError(f"{type(self).__name__} states no cost of its own")
+        raise TypeError(f"{type(self).__name__} is no primitive")
 
 
 def _named(kind: str, names: tuple[str, ...], items: tuple[Tree, ...]) -> None:

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO, Any, Self, final
@@ -27,7 +28,7 @@ told = json.loads(sys.argv[1])
 sys.argv = ["nas-worker"]
 sys.path[:] = told["path"]
 from nas.executors.worker import main
-main(told["descriptor"], told["driver"], told["from_main_thread"])
+main(told["descriptor"], told["driver"])
 """
 POLL = 0.2
 """Seconds between looks at whether a worker lives, where the system has no descriptor of a process."""
@@ -174,15 +175,15 @@ class _Worker:
         told = {
             "descriptor": theirs.fileno(),
             "driver": os.getpid(),
-            "from_main_thread": threading.current_thread() is threading.main_thread(),
             "path": [str(Path(entry or ".").absolute()) for entry in sys.path],
         }
-        self.process = subprocess.Popen(
+        self.process = _starter().submit(
+            subprocess.Popen,
             [sys.executable, "-c", START, json.dumps(told)],
             stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, pass_fds=[theirs.fileno()],
             env={**os.environ, **dict.fromkeys(THREADS, str(count))},
             start_new_session=True,  # the terminal's Ctrl-C does not come here, and a kill takes all that it started
-        )  # fmt: skip
+        ).result()  # fmt: skip
         theirs.close()
         self.pipe = Connection(ours.detach())
         self.life = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
@@ -253,6 +254,12 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):  # the group is gone, or not yet made
                 self.process.kill()
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    """The thread that starts workers. It lives as long as this process: Linux kills them when their starter ends."""
+    return ThreadPoolExecutor(1, "nas starter")
 
 
 def _until(*times: float | None) -> float | None:

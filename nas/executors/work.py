@@ -51,7 +51,7 @@ def attempt(task: Task, send: Callable[[Report], None]) -> Result:
         with logged(task.folder / LOG):
             found: object = task.evaluate(task.proposal, Bench(task.trial, rng, task.folder, task.parent, send))
         return checked(found)
-    except BaseException as error:  # noqa: BLE001  # whatever a trial raises is its own affair, an exit included
+    except BaseException as error:  # whatever a trial raises is its own affair, an exit included
         return categorised(error)
 
 
@@ -87,7 +87,7 @@ def categorised(error: BaseException) -> Failed | Infeasible:
         return Failed("died", f"the trial ended its process: {one_line(error)}", trace)
     try:
         return Failed(reason_of(error), one_line(error), trace)
-    except Exception:  # noqa: BLE001  # its __str__ raises, and may raise anything
+    except Exception:  # its __str__ raises, and may raise anything
         return Failed("error", type(error).__name__, trace)
 
 
@@ -127,7 +127,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 @contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Sends standard output and error of this process to the end of a file, by descriptor; no file where nothing came."""
+    """Sends this process's standard output and error to the end of a file, by descriptor; no file for nothing."""
     _flush()
     kept = os.dup(1), os.dup(2)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -166,5 +166,5 @@ def _flush() -> None:
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))[-20_000:]
-    except Exception:  # noqa: BLE001  # a user's exception may break while it is shown
+    except Exception:  # a user's exception may break while it is shown
         return ""

@@ -21,11 +21,11 @@ Message: TypeAlias = Report | tuple[int, Result] | None
 """What a worker tells: a report, the result of a trial, or, once, that it is ready."""
 
 
-def main(descriptor: int, driver: int, from_main_thread: bool) -> None:
+def main(descriptor: int, driver: int) -> None:
     """Runs what comes over a socket until it is closed, or the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's affair
     faulthandler.enable()
-    die_with(driver, from_main_thread=from_main_thread)
+    die_with(driver, by_kernel=True)
     pipe = Connection(descriptor)
     evaluators = Unpacked()
 
@@ -40,19 +40,19 @@ def main(descriptor: int, driver: int, from_main_thread: bool) -> None:
             return
         try:
             task = Task(evaluate=evaluators(number, blob), **told)
-        except BaseException as error:  # noqa: BLE001  # importing a user's module may raise anything
+        except BaseException as error:  # importing a user's module may raise anything
             send((told["trial"], categorised(error)))
         else:
             send((task.trial, attempt(task, send)))
 
 
-def die_with(driver: int, *, from_main_thread: bool) -> None:
+def die_with(driver: int, *, by_kernel: bool) -> None:
     """Lets this process be killed as soon as its driver is gone, whatever it is doing.
 
-    Linux does that by itself, but when the *thread* ends that started us: so only where that is the main thread.
-    A thread looks after the parent's number besides.
+    by_kernel: Linux does that at once, but when the *thread* ends that started this process: it must live as long as
+    the driver. A thread looks at the parent's number besides; it cannot while C code holds the interpreter.
     """
-    if sys.platform == "linux" and from_main_thread:
+    if sys.platform == "linux" and by_kernel:
         parent_death_signal = 1
         ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)
     if os.getppid() != driver:

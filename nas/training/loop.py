@@ -59,7 +59,7 @@ def fit(
     Raises Diverged where the loss or the weights are not finite, and UserError where the disk is full.
     """
     # Cudnn's fastest kernels may add in another order each time.
-    with seeded(seed), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with seeded(seed, device), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         if validation is not None:
             validation = on_device(validation, device)
         training = Training(module, on_device(train, device), info, recipe, seed=seed, device=device)

@@ -24,6 +24,7 @@ class Normal:
         self._format = speed.memory_format
 
     def __call__(self, images: Tensor) -> Tensor:
+        """The images, scaled and shifted, as float32."""
         return arranged(torch.addcmul(self._shift, images, self._scale), self._format)
 
 

@@ -20,15 +20,17 @@ from nas.training import checkpoint
 from nas.training.descent import Average, optimiser
 from nas.training.measure import Normal, accuracy
 from nas.training.recipe import Recipe, rate
-from nas.training.speed import PLAIN, Speed, choose, reshaped
+from nas.training.speed import PLAIN, Speed, arranged, choose, reshaped
 
 CHECK = 50
 """Steps between two looks at the loss; each look waits for the device."""
 SPEED_FILE = "speed.json"
+FORMAT = 1
+"""Of checkpoints; another one means a fresh start."""
 
 
 @final
-class Diverged(ArithmeticError):
+class Diverged(ArithmeticError):  # noqa: N818 - it says what happened, as Fitted does
     """A training whose loss or weights are no longer finite; the message says the epoch and the step."""
 
 
@@ -37,13 +39,15 @@ class Training:
     """One network under training; `start`, then `run_epoch` and `measure` by turns, then `finish`.
 
     Runs inside `seeded`: dropout draws from torch's global generators, whose state is part of this one's.
-    epoch: epochs done. seconds: over all sittings. images, stepping: what this sitting's steps took in, and seconds.
+    epoch: epochs done. seconds: over all sittings. images, stepping: what the steps took in, and their seconds.
     """
 
     def __init__(
         self, module: nn.Module, train: Part, info: Info, recipe: Recipe, *, seed: int, device: torch.device
     ) -> None:
         self.module, self.train, self.info, self.recipe, self.device = module.to(device), train, info, recipe, device
+        if not len(train):
+            raise ValueError("a training needs at least one image")
         self.batch = min(recipe.batch_size, len(train))
         self.steps = len(train) // self.batch  # by epoch: an incomplete last batch is left to another epoch's order
         self.generator = torch.Generator().manual_seed(seed)
@@ -102,11 +106,9 @@ class Training:
         total = torch.zeros((), device=device)
         start = time.perf_counter()
         self.module.train()
-        for images, labels in batches(self.train, self.batch, device=device, order=order):
-            images = self._normal(augment(images, self.generator, self._augment))
-            if self._mixup:
-                images, labels = mixup(images, labels, self.info.classes, self._mixup, self.generator)
-            total += self._step(images, labels, rate(step, every, peak=recipe.peak, warmup=recipe.warmup))
+        for pixels, labels in batches(self.train, self.batch, device=device, order=order):
+            lr = rate(step, every, peak=recipe.peak, warmup=recipe.warmup)
+            total += self._step(*self._changed(pixels, labels), lr)
             if self._average is not None:
                 self._average.update(step)
             step += 1
@@ -118,11 +120,19 @@ class Training:
         self.epoch += 1
         self.metrics = {"train_loss": float(total) / self.steps}
 
-    def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+    def _changed(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch after the random changes, normalised; the labels as they came, or mixed (B, classes)."""
+        images = self._normal(augment(pixels, self.generator, self._augment))
+        if not self._mixup:
+            return images, labels
+        images, shares = mixup(images, labels, self.info.classes, self._mixup, self.generator)
+        return arranged(images, self.speed.memory_format), shares
+
+    def _step(self, images: Tensor, labels: Tensor, lr: float) -> Tensor:
         """One step down the gradient; the loss of the batch, before it, on the device."""
         recipe = self.recipe
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         with self.speed.autocast(self.device):
             logits = self._forward(images)
         logits = logits.float()
@@ -134,9 +144,10 @@ class Training:
         self._optimiser.step()
         return loss.detach()
 
+    @torch.no_grad()
     def _size(self) -> Tensor:
         """Zero where all weights are finite, else not a number."""
-        return torch.stack(torch._foreach_norm(self._parameters)).sum().detach() * 0
+        return torch.stack(torch._foreach_norm(self._parameters)).sum() * 0
 
     def _finite(self, total: Tensor, step: int) -> None:
         if not math.isfinite(float(total)):
@@ -171,7 +182,7 @@ class Training:
             "fingerprint": self._print,
             "device": self.device.type,
             "epoch": self.epoch,
-            "seconds": self.seconds,
+            "times": (self.seconds, self.images, self.stepping),
             "metrics": self.metrics,
             "speed": self.speed.json(),
             "module": self.module.state_dict(),
@@ -183,7 +194,8 @@ class Training:
         }
 
     def _load(self, saved: dict[str, Any]) -> None:
-        self.epoch, self.seconds, self.metrics = saved["epoch"], saved["seconds"], saved["metrics"]
+        self.epoch, self.metrics = saved["epoch"], saved["metrics"]
+        self.seconds, self.images, self.stepping = saved["times"]
         self.module.load_state_dict(saved["module"])
         if self._average is not None:
             self._average.module.load_state_dict(saved["average"])
@@ -197,5 +209,5 @@ class Training:
 def _fingerprint(module: nn.Module, train: Part, info: Info, recipe: Recipe, seed: int) -> str:
     """16 hex digits over what makes two trainings the same, but for their first weights and the device."""
     shapes = [(name, list(value.shape), str(value.dtype)) for name, value in module.state_dict().items()]
-    parts = (recipe.json(), seed, info.hash, len(train), shapes)
+    parts = (FORMAT, recipe.json(), seed, info.hash, len(train), shapes)
     return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()[:16]

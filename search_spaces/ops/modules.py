@@ -18,4 +18,5 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
-        return x * self.gate(self.expand(self.act(self.reduce(self.pool(x)))))
+        weights: Tensor = self.gate(self.expand(self.act(self.reduce(self.pool(x)))))
+        return x * weights

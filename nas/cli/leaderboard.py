@@ -1,0 +1,107 @@
+"""What a search found, for people and as JSON."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from nas.finding import Finding
+from nas.problem import Problem, Trial
+from nas.run import Run
+from nas.options import Options
+from nas.space import Json
+from nas.units import count, duration
+
+SHOWN = 8
+
+
+def summary(finding: Finding, how: Options) -> dict[str, Json]:
+    """The JSON object of `nas search`."""
+    settings, best = finding.settings, finding.ranked(1)[0]
+    states = finding.run.counts()
+    final = finding.trained().get(best.arch.key, {})
+    made: dict[str, Json] = {
+        "run": str(finding.folder),
+        "state": "done" if final else "interrupted",
+        "space": settings.space,
+        "data": settings.data,
+        "strategy": settings.strategy,
+        "seed": settings.seed,
+        "seconds": round(finding.run.store.fact("seconds") or 0.0, 1),
+        "trials": {name: states[name] for name in ("done", "failed", "infeasible", "repeat")},
+        "best": row(best),
+        "final": {name: whole(final[name]) for name in ("test_accuracy", "params", "macs") if name in final},
+        "baseline": baseline(finding, how),
+        "export": None,
+    }
+    exported = (finding.run.store.fact("exports") or {}).get(best.arch.key)
+    if exported:
+        made["export"] = {"to": exported["to"], "model": exported["files"]["model"]}
+    return made
+
+
+def row(trial: Trial) -> dict[str, Json]:
+    """A trial as the JSON of a search names its best."""
+    return {
+        "trial": trial.id,
+        "key": trial.arch.key,
+        "arch": dict(trial.arch.labels),
+        "val_accuracy": trial.metrics["accuracy"],
+        "params": whole(trial.metrics["params"]),
+        "macs": whole(trial.metrics["macs"]),
+    }
+
+
+def whole(value: Any) -> Json:
+    """A count as an integer, anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 2 else value
+
+
+def baseline(finding: Finding, how: Options) -> Json:
+    """The best of the search beside, or None."""
+    if not how.baseline:
+        return None
+    best = finding.ranked(1, f"baseline-{how.baseline}")
+    return {"strategy": how.baseline, "val_accuracy": best[0].metrics["accuracy"] if best else None}
+
+
+def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The best trials, the test accuracy, the baseline, and where everything is."""
+    yield table(finding.settings.problem, finding.ranked(SHOWN), f"the best of {said['trials']['done']} trained networks")
+    best, final = said["best"], said["final"]
+    yield (
+        f"best network: trial {best['trial']}, {count(best['params'])} parameters, {count(best['macs'])} MACs; "
+        f"test accuracy {final['test_accuracy']:.4f} after training on train and validation images together"
+    )
+    if said["baseline"] and said["baseline"]["val_accuracy"] is not None:
+        beside = said["baseline"]["val_accuracy"]
+        yield f"validation accuracy {best['val_accuracy']:.4f}; best of {how.baseline} search at the same budget {beside:.4f}"
+    yield f"run: {said['run']} ({duration(said['seconds'])} in all)"
+    if said["export"]:
+        yield f"model: {said['export']['model']} (needs only torch)"
+    yield f"next: nas show {shlex.quote(said['run'])}, nas rank {shlex.quote(said['run'])}, nas resume {shlex.quote(said['run'])} --trials {2 * how.trials}"
+
+
+def table(problem: Problem, trials: list[Trial], title: str) -> Table:
+    """Trials as a table, in the order given."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("rank", "trial", "accuracy", "params", "MACs", "seconds"):
+        made.add_column(name, justify="right")
+    made.add_column("architecture", overflow="fold")
+    for rank, t in enumerate(trials, 1):
+        m = t.metrics
+        arch = problem.space.spell(t.arch) if problem.space.spelling else t.arch.key
+        cells = (str(rank), str(t.id), f"{m['accuracy']:.4f}", count(m["params"]), count(m["macs"]), f"{t.seconds:.0f}")
+        made.add_row(*cells, arch)
+    return made
+
+
+def state(run: Run, finished: bool) -> str:
+    """The state of a run: running, done or interrupted."""
+    if run.driven:
+        return "running"
+    return "done" if finished else "interrupted"

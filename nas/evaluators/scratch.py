@@ -1,0 +1,147 @@
+"""Trains a network from its first weights, and says how well it does on the validation images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from safetensors.torch import save_file
+
+from nas.build import build
+from nas.data import Data, Part, join, load, load_test, subset
+from nas.evaluators.latency import latency
+from nas.files import write_text
+from nas.problem import Constraint, Metrics, Proposal
+from nas.roles import Infeasible, Work
+from nas.space import Space
+from nas.training import Fitted, Recipe, accuracy, fit, forget, keep_heap, seeded
+
+WEIGHTS = "weights.safetensors"
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """Which data, so that a worker can load the same: what `load` is given, and how many images train a candidate.
+
+    hash: of the contents and the split; a worker that finds others refuses. images: 0 for all.
+    """
+
+    spec: str
+    seed: int
+    hash: str
+    images: int = 0
+    image_size: int | None = None
+
+    def load(self) -> Data:
+        """The data, train and validation alone."""
+        data = load(self.spec, seed=self.seed, image_size=self.image_size)
+        if data.info.hash != self.hash:
+            raise ValueError(f"the data {self.spec} have changed: their hash is {data.info.hash}, the run's {self.hash}")
+        return data
+
+    def sample(self, train: Part) -> Part:
+        """The images that train a candidate."""
+        return subset(train, self.images, seed=self.seed) if 0 < self.images < len(train) else train
+
+
+@final
+@dataclass(frozen=True)
+class Scratch:
+    """Rates a proposal by training it from scratch: accuracy and loss on the validation images.
+
+    limits: those that a device must measure, `latency_s`; a network that breaks one is not trained.
+    """
+
+    space: Space
+    source: Source
+    recipe: Recipe
+    limits: tuple[Constraint, ...] = ()
+
+    def __call__(self, proposal: Proposal, work: Work) -> Metrics:
+        """Train, validate, leave the weights in the trial's folder."""
+        keep_heap()
+        data, device, seed = self.source.load(), device_of(), int(work.rng.integers(2**31))
+        with seeded(seed):
+            module = build(self.space.network(proposal.arch), self.space.input).to(device)
+        measured = self._measure(module, device)
+        recipe = replace(self.recipe, epochs=proposal.budget) if proposal.budget else self.recipe
+        fitted = fit(
+            module,
+            self.source.sample(data.train),
+            data.validation,
+            data.info,
+            recipe,
+            seed=seed,
+            device=device,
+            folder=work.folder,
+            report=work.report,
+        )
+        keep(module, fitted, work.folder)
+        return {**fitted.metrics, **measured}
+
+    def _measure(self, module: torch.nn.Module, device: torch.device) -> Mapping[str, float]:
+        if not self.limits:
+            return {}
+        seconds = latency(module, self.space.input, device)
+        for limit in self.limits:
+            if seconds > limit.at_most:
+                reason = f"latency {1000 * seconds:.3g} ms > {1000 * limit.at_most:.3g} ms"
+                raise Infeasible(reason, {limit.metric: seconds})
+        return {"latency_s": seconds}
+
+
+@final
+@dataclass(frozen=True)
+class Retrained:
+    """Trains an architecture on train and validation images together, and reads the test images once, at the end."""
+
+    space: Space
+    source: Source
+    recipe: Recipe
+
+    def __call__(self, proposal: Proposal, work: Work) -> Metrics:
+        """Train on all that is not test, then test."""
+        keep_heap()
+        data, device, seed = self.source.load(), device_of(), int(work.rng.integers(2**31))
+        with seeded(seed):
+            module = build(self.space.network(proposal.arch), self.space.input).to(device)
+        images = join(data.train, data.validation)
+        fitted = fit(
+            module, images, None, data.info, self.recipe, seed=seed, device=device, folder=work.folder, report=work.report
+        )
+        keep(module, fitted, work.folder)
+        test = load_test(self.source.spec, seed=self.source.seed, image_size=self.source.image_size)
+        rated = accuracy(module, test, data.info, device=device)
+        return {**fitted.metrics, **{f"test_{name}": value for name, value in rated.items()}}
+
+
+def device_of() -> torch.device:
+    """The device at hand: the first GPU that this process may see, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def keep(module: torch.nn.Module, fitted: Fitted, folder: Path) -> None:
+    """Leave the weights and how they were made in a folder, and drop the checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    save_file(tensors, folder / f".{WEIGHTS}")
+    (folder / f".{WEIGHTS}").replace(folder / WEIGHTS)
+    made = {
+        "seconds": fitted.seconds,
+        "images_per_second": fitted.images_per_second,
+        "precision": fitted.precision,
+        "layout": fitted.layout,
+        "compiled": fitted.compiled,
+        "epochs": fitted.epochs,
+        "notes": list(fitted.notes),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+    write_text(folder / "training.json", json.dumps(made, indent=1))
+    forget(folder)

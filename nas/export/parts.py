@@ -1,0 +1,217 @@
+"""What a network is made of before it is written as source: parts (what stands in `__init__`) and values (in `forward`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
+
+from nas.tree import Call, Node, Shape
+
+
+@final
+@dataclass(eq=False)
+class Leaf:
+    """A torch module: how it is made, its path in the tree, and the name of its node's class."""
+
+    call: Call
+    path: str
+    kind: str
+
+
+@final
+@dataclass(eq=False)
+class Seq:
+    """Parts one after another, by the names of the chain; a chain's identities are left out."""
+
+    names: tuple[str, ...]
+    items: tuple[Part, ...]
+
+
+@final
+@dataclass(eq=False)
+class Block:
+    """A part that has a class of its own."""
+
+    scope: Scope
+
+
+Part: TypeAlias = "Leaf | Seq | Block"
+
+
+@final
+@dataclass(eq=False)
+class Arg:
+    """An argument of `forward`, or a variable of a loop."""
+
+    index: int
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Use:
+    """What a part of the scope makes of some values; `item` says which, where it makes several."""
+
+    part: str
+    args: tuple[Value, ...]
+    several: int = 0
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Item:
+    """One of the values that a use makes."""
+
+    use: Use
+    index: int
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Add:
+    """A sum, with the names of its terms."""
+
+    terms: tuple[Value, ...]
+    labels: tuple[str, ...]
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Cat:
+    """Values joined along their first axis."""
+
+    terms: tuple[Value, ...]
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Zeros:
+    """Zeros in the shape of another value."""
+
+    like: Value
+    name: str = ""
+
+
+@final
+@dataclass(eq=False)
+class Loop:
+    """A scan over time: `made` is the next state, from `step` and `state`, which has these widths."""
+
+    over: Value
+    step: Arg
+    state: tuple[Arg, ...]
+    widths: tuple[int, ...]
+    made: tuple[Value, ...]
+    name: str = ""
+
+
+Value: TypeAlias = "Arg | Use | Item | Add | Cat | Zeros | Loop"
+
+
+@final
+@dataclass(eq=False)
+class Scope:
+    """What becomes one `nn.Module`: its parts by name and the values that it puts out.
+
+    kind: what the class should be called; node: whose fields name its parameters, None for a structure without a name.
+    shapes, ends: of the inputs that it reads and of what it puts out; reads: which of the values in sight the inputs are.
+    """
+
+    kind: str
+    path: str
+    node: Node | None
+    shapes: tuple[Shape, ...]
+    ends: tuple[Shape, ...]
+    parts: dict[str, Part] = field(default_factory=dict)
+    out: tuple[Value, ...] = ()
+    several: bool = False
+    reads: tuple[int, ...] = (0,)
+
+    @property
+    def alone(self) -> Part | None:
+        """The one part that the scope consists of, if it just runs it."""
+        if len(self.parts) != 1 or len(self.out) != 1 or self.several or len(self.shapes) != 1:
+            return None
+        out = self.out[0]
+        plain = isinstance(out, Use) and not out.several and len(out.args) == 1 and isinstance(out.args[0], Arg)
+        return next(iter(self.parts.values())) if plain else None
+
+
+def args(value: Value) -> tuple[Value, ...]:
+    """What a value is made from, at once."""
+    match value:
+        case Use():
+            return value.args
+        case Item():
+            return (value.use,)
+        case Add() | Cat():
+            return value.terms
+        case Zeros():
+            return (value.like,)
+        case Loop():
+            return (value.over,)
+    return ()
+
+
+def reached(values: tuple[Value, ...]) -> Iterator[Value]:
+    """Every value that these need, once; what a loop does inside included."""
+    seen: set[int] = set()
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        stack.extend(args(value))
+        if isinstance(value, Loop):
+            stack.extend(value.made)
+
+
+def shown(value: Value) -> str:
+    """A value as text in which two equal computations are equal."""
+    match value:
+        case Arg():
+            return value.name or f"x{value.index}"
+        case Loop():
+            inner = ", ".join(map(shown, value.made))
+            return f"loop({shown(value.over)}; {value.widths}; {inner})"
+        case Use():
+            return f"{value.part}({', '.join(map(shown, value.args))})"
+        case Item():
+            return f"{shown(value.use)}[{value.index}]"
+        case Zeros():
+            return f"zeros({shown(value.like)})"
+    return f"{type(value).__name__}({', '.join(map(shown, value.terms))})"
+
+
+def scopes(scope: Scope) -> Iterator[Scope]:
+    """Every scope below one, inner ones first, in the order of the source; then itself."""
+    for part in scope.parts.values():
+        yield from _below(part)
+    yield scope
+
+
+def _below(part: Part) -> Iterator[Scope]:
+    if isinstance(part, Block):
+        yield from scopes(part.scope)
+    elif isinstance(part, Seq):
+        for item in part.items:
+            yield from _below(item)
+
+
+def leaves(part: Part) -> Iterator[Leaf]:
+    """Every torch module of a part."""
+    if isinstance(part, Leaf):
+        yield part
+    elif isinstance(part, Seq):
+        for item in part.items:
+            yield from leaves(item)
+    else:
+        for inner in part.scope.parts.values():
+            yield from leaves(inner)

@@ -1,0 +1,281 @@
+"""Reading a filled tree with its hierarchy: each composite becomes a scope, a plain chain becomes a sequence of parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeAlias, final
+
+from nas.export.parts import Add, Arg, Block, Cat, Item, Leaf, Loop, Part, Scope, Seq, Use, Value, Zeros, reached, shown
+from nas.export.words import attribute, camel, fresh, plural, snake, stem
+from nas.graph import join, several, sources
+from nas.tree import Chain, Concat, Dag, Each, Identity, Node, Scan, Shape, Sum, Take, Zero
+
+_Rel: TypeAlias = tuple[str, ...]
+_NOTHING = Seq((), ())
+
+
+class _Plain(Exception):  # noqa: N818  # a signal, no error
+    """A node that is no part by itself: its values must stand in `forward`."""
+
+
+class _Differs(Exception):  # noqa: N818
+    """A path that is met with shapes for which it is not the same module: it is written out where it stands."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Wire:
+    value: Value
+    shape: Shape
+
+
+_Wires: TypeAlias = "_Wire | tuple[_Wire, ...]"
+
+
+def read(tree: Node, shape: Shape, name: str) -> Scope:
+    """The scope of a whole network, called `name`, with everything below it."""
+    spread: set[str] = set()
+    while True:
+        try:
+            return _scope(name, "", None, tree, shape, spread, top=True)
+        except _Differs as found:
+            spread.add(found.path)
+
+
+def _scope(kind: str, path: str, node: Node | None, tree: Node, shape: Shape, spread: set[str], *, top: bool = False) -> Scope:
+    shapes = shape if several(shape) else (shape,)
+    inputs = tuple(_Wire(Arg(i), s) for i, s in enumerate(shapes))
+    reader = _Reader(spread, top)
+    made = reader.walk(tree, inputs if several(shape) else inputs[0], path, ())
+    out = made if isinstance(made, tuple) else (made,)
+    values = tuple(w.value for w in out)
+    used = {id(v) for v in reached(values)}
+    reads = tuple(i for i, w in enumerate(inputs) if top or len(inputs) == 1 or id(w.value) in used)
+    for i, k in enumerate(reads):
+        value = inputs[k].value
+        if isinstance(value, Arg):
+            value.index = i
+    ends = tuple(w.shape for w in out)
+    return Scope(kind, path, node, tuple(shapes[i] for i in reads), ends, reader.parts, values, isinstance(made, tuple), reads)
+
+
+@dataclass
+class _Reader:
+    spread: set[str]
+    top: bool
+    parts: dict[str, Part] = field(default_factory=dict)
+    named: dict[tuple[str, str], str] = field(default_factory=dict)
+    wired: dict[str, Scope] = field(default_factory=dict)
+
+    def walk(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
+        if isinstance(value, _Wire) and (rel or self.whole(node, value.shape)):
+            try:
+                part, shape = self.part(node, value.shape, path, wrap=self.top and len(rel) == 1, inside=bool(rel))
+            except _Plain:
+                pass
+            else:
+                if part is _NOTHING:
+                    return _Wire(value.value, shape)
+                return _Wire(Use(self.add(part, path, rel), (value.value,)), shape)
+        match node:
+            case Chain():
+                return self.chain(node, value, path, rel)
+            case Identity():
+                return value
+            case Sum():
+                return self.sum(self.items(node, value, path, rel), node.names)
+            case Concat():
+                return self.concat(self.items(node, value, path, rel))
+            case Dag():
+                return self.dag(node, value, path, rel)
+            case Take():
+                sight = value if isinstance(value, tuple) else (value,)
+                source = node.source
+                taken = tuple(sight[i] for i in source) if isinstance(source, tuple) else sight[source]
+                return self.walk(node.node, taken, path, rel)
+            case Each():
+                each = value if isinstance(value, tuple) else (value,)
+                return tuple(_one(self.walk(node.node, v, path, rel)) for v in each)
+            case Scan():
+                return self.scan(node, _one(value), path, rel)
+            case Zero():
+                one = _one(value)
+                return _Wire(Zeros(one.value), one.shape)
+        return self.node(node, value, path, rel)
+
+    def whole(self, node: Node, shape: Shape) -> bool:
+        """Whether the root of a scope may be one part: the network's own is written item by item, and a name is kept."""
+        if isinstance(node, Chain):
+            return not self.top and len(node.items) > 1
+        return not self.top or node.lower(shape) is None
+
+    def part(self, node: Node, shape: Shape, path: str, *, wrap: bool, inside: bool = True) -> tuple[Part, Shape]:
+        """The node as a part with one input and one output; `wrap` gives structures a class. Raises _Plain."""
+        if several(shape) or path in self.spread:
+            raise _Plain
+        match node:
+            case Identity():
+                return _NOTHING, shape
+            case Chain():
+                made = []
+                for name, item in zip(node.names, node.items, strict=True):
+                    part, shape = self.part(item, shape, join(path, name), wrap=inside if len(node.items) > 1 else wrap)
+                    made.append((name, part))
+                if len(made) == 1:
+                    return made[0][1], shape
+                kept = [(name, part) for name, part in made if part is not _NOTHING]
+                return (Seq(tuple(n for n, _ in kept), tuple(p for _, p in kept)) if kept else _NOTHING), shape
+            case Sum() | Concat() | Dag() | Scan():
+                if not wrap:
+                    raise _Plain
+                name = stem(path.rpartition(".")[2])
+                return self.block(_scope(camel(name or "block"), path, None, node, shape, self.spread), node)
+            case Take() | Each() | Zero():
+                raise _Plain
+        lower = node.lower(shape)
+        if lower is None:
+            return Leaf(node.call(shape), path, type(node).__name__), node.out(shape)
+        return self.block(_scope(type(node).__name__, path, node, lower, shape, self.spread), node)
+
+    def block(self, scope: Scope, node: Node) -> tuple[Part, Shape]:
+        out, shape = scope.out[0], scope.ends[0]
+        if scope.several or (not scope.parts and isinstance(node, Sum | Concat | Dag)):
+            raise _Plain
+        if not scope.parts and isinstance(out, Arg):
+            return _NOTHING, shape
+        inner = scope.alone
+        return (inner if isinstance(inner, Leaf | Block) or (inner and scope.node is None) else Block(scope)), shape
+
+    def add(self, part: Part, path: str, rel: _Rel) -> str:
+        """The attribute of a part; one that stands there already is the same module."""
+        key = (path, type(part).__name__)
+        known = self.named.get(key)
+        if known is not None:
+            if _form(self.parts[known]) != _form(part):
+                raise _Differs(path)
+            return known
+        word = {"Seq": "layers"}.get(key[1]) or snake(part.scope.kind if isinstance(part, Block) else getattr(part, "kind", ""))
+        name = fresh(attribute("_".join(rel) or word), self.parts)
+        self.parts[name], self.named[key] = part, name
+        return name
+
+    def chain(self, node: Chain, value: _Wires, path: str, rel: _Rel) -> _Wires:
+        for name, item, inside in _grouped(node) if self.top and not rel else [(n, i, True) for n, i in _pairs(node)]:
+            deeper = (*rel, name) if len(node.items) > 1 or not rel else rel
+            value = self.walk(item, value, join(path, name) if inside else path, _words(deeper, "layer"))
+        return value
+
+    def items(self, node: Sum | Concat, value: _Wires, path: str, rel: _Rel) -> list[_Wire]:
+        return [_one(self.walk(item, value, join(path, name), _words((*rel, name), "branch"))) for name, item in _pairs(node)]
+
+    def sum(self, wires: list[_Wire], names: tuple[str, ...]) -> _Wire:
+        live = [(n, w) for n, w in zip(names, wires, strict=True) if not isinstance(w.value, Zeros)]
+        if len(live) < 2:
+            return live[0][1] if live else wires[0]
+        terms: list[Value] = []
+        labels: list[str] = []
+        for name, wire in live:
+            inner = wire.value if isinstance(wire.value, Add) and not wire.value.name else None
+            terms.extend(inner.terms if inner else (wire.value,))
+            labels.extend(inner.labels if inner else (name,))
+        return _Wire(Add(tuple(terms), tuple(labels)), wires[0].shape)
+
+    def concat(self, wires: list[_Wire]) -> _Wire:
+        if len(wires) == 1:
+            return wires[0]
+        shape = (sum(w.shape[0] for w in wires), *wires[0].shape[1:])
+        return _Wire(Cat(tuple(w.value for w in wires)), shape)
+
+    def dag(self, node: Dag, value: _Wires, path: str, rel: _Rel) -> _Wires:
+        sight = value if isinstance(value, tuple) else (value,)
+        first = len(sight)
+        for name, item in _pairs(node):
+            words = _words((*rel, name), "step")
+            made = _one(self.walk(item, sight, join(path, name), words))
+            if not isinstance(made.value, Arg) and not made.value.name:
+                made.value.name = attribute("_".join(words))
+            sight = (*sight, made)
+        ends = list(range(first, len(sight)))
+        if node.output == "last":
+            return sight[-1]
+        if node.output == "loose":
+            taken = {i for item in node.items for i in sources(item)}
+            ends = [i for i in ends if i not in taken] or [len(sight) - 1]
+        return self.concat([sight[i] for i in ends])
+
+    def scan(self, node: Scan, value: _Wire, path: str, rel: _Rel) -> _Wire:
+        steps, width = value.shape
+        prefix = "_".join(rel)
+        step = Arg(0, fresh("step", {prefix}))
+        names = ["state"] if len(node.state) == 1 else [f"state{i}" for i in range(len(node.state))]
+        state = tuple(Arg(i, f"{prefix}_{name}" if prefix else name) for i, name in enumerate(names))
+        inside = (_Wire(step, (width,)), *(_Wire(s, (w,)) for s, w in zip(state, node.state, strict=True)))
+        new = self.walk(node.node, inside, path, rel)
+        made = tuple(w.value for w in (new if isinstance(new, tuple) else (new,)))
+        return _Wire(Loop(value.value, step, state, tuple(node.state), made), (steps, node.state[0]))
+
+    def node(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
+        shape: Shape = tuple(w.shape for w in value) if isinstance(value, tuple) else value.shape
+        wires = value if isinstance(value, tuple) else (value,)
+        lower = node.lower(shape)
+        if lower is None:
+            name = self.add(Leaf(node.call(shape), path, type(node).__name__), path, rel)
+            return _Wire(Use(name, tuple(w.value for w in wires)), node.out(shape))
+        if path in self.spread or (self.top and not rel):
+            return self.walk(lower, value, path, rel)
+        scope = _scope(type(node).__name__, path, node, lower, shape, self.spread)
+        if not scope.parts:
+            return self.walk(lower, value, path, rel)
+        use = Use(self.add(Block(scope), path, rel), tuple(wires[i].value for i in scope.reads))
+        if not scope.several:
+            return _Wire(use, scope.ends[0])
+        use.several = len(scope.out)
+        return tuple(_Wire(Item(use, i), s) for i, s in enumerate(scope.ends))
+
+
+def _pairs(node: Chain | Sum | Concat | Dag) -> list[tuple[str, Node]]:
+    return list(zip(node.names, node.items, strict=True))
+
+
+def _one(value: _Wires) -> _Wire:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _words(names: _Rel, word: str) -> _Rel:
+    """Names of which the last is an identifier: an item "0" of a chain is "layer0"."""
+    return (*names[:-1], word + names[-1] if names[-1][:1].isdigit() and len(names) == 1 else names[-1])
+
+
+def _form(part: Part) -> object:
+    """What must be equal for a part to be met twice: its modules and how it runs them."""
+    if isinstance(part, Leaf):
+        return part.path
+    if isinstance(part, Seq):
+        return [_form(item) for item in part.items]
+    return {name: _form(inner) for name, inner in part.scope.parts.items()}, [shown(value) for value in part.scope.out]
+
+
+def _grouped(chain: Chain) -> list[tuple[str, Node, bool]]:
+    """The items of a chain, with neighbours of one class that are numbered (block1, block2) as one chain of their own."""
+    made: list[tuple[str, Node, bool]] = []
+    for (word, _), run in groupby(_pairs(chain), key=lambda pair: _run(*pair)):
+        pairs = list(run)
+        if len(pairs) > 1 or (not word and len(chain.items) > 1):
+            inner = Chain(tuple(n for n, _ in pairs), tuple(i for _, i in pairs))
+            made.append((plural(word or "layer"), inner, False))
+        else:
+            made.append((*pairs[0], True))
+    return made
+
+
+def _run(name: str, item: Node) -> tuple[str, object]:
+    word = stem(name)
+    while isinstance(item, Chain) and len(item.items) == 1:
+        item = item.items[0]
+    numbered = word != name and (not word or not isinstance(item, Chain))
+    return (word, type(item) if word else None) if numbered else (name, name)

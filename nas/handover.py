@@ -1,0 +1,48 @@
+"""From a run to a folder that needs only torch: the network, how good it is, how it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas.data import load
+from nas.export import Exported, export
+from nas.finding import Finding, Found
+from nas.space import Json
+
+
+def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: bool = False) -> dict[str, Json]:
+    """Export a network of a run, prove it equal to the trained one, and say where everything is.
+
+    to: the folder, by default RUN/export/KEY.
+    """
+    settings, trial = finding.settings, found.trial
+    where = to or finding.folder / "export" / trial.arch.key
+    info = load(settings.data, seed=settings.seed, image_size=settings.image_size).info
+    about: dict[str, Any] = {
+        "input": {"mean": list(info.mean), "std": list(info.std), "classes": list(info.class_names)},
+        "metrics": {**trial.metrics, **found.test},
+        "repro": {"run": str(finding.folder), "trial": trial.id, "settings": settings.json()},
+    }
+    architecture = {"space": trial.arch.space, "settings": dict(settings.space_settings), "choices": dict(trial.arch.labels)}
+    if ".py:" in settings.space:
+        architecture["file"] = settings.space
+    made: Exported = export(
+        found.network,
+        found.input,
+        found.module(),
+        where,
+        name=f"{trial.arch.space}-{trial.arch.key[:4]}",
+        about=about,
+        onnx=onnx,
+        architecture=architecture,
+    )
+    return {
+        "run": str(finding.folder),
+        "trial": trial.id,
+        "key": trial.arch.key,
+        "to": str(where),
+        "files": {kind: str(path) for kind, path in made.files.items()},
+        "largest_difference": dict(made.largest_difference),
+        "proved": made.proved,
+    }

@@ -1,0 +1,165 @@
+"""Finds spaces, strategies, predictors and experiments by name, or in a user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import linecache
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nas.errors import ENVIRONMENT, UserError, nearest
+from nas.problem import Problem
+from nas.roles import Predictor, Strategy
+from nas.space import Json, Space
+from nas.strategies import STRATEGIES
+
+USER = "nas_user_"
+"""How the modules of users' files are named; executors send these by value."""
+
+
+def package(name: str) -> ModuleType:
+    """One of the packages that stand beside `nas`; UserError where another folder of that name hides it.
+
+    Their names are common, so the one that is found is checked.
+    """
+    home = Path(__file__).parent.parent
+    try:
+        found = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(f"the package {name} is not installed beside nas in {home}", code=ENVIRONMENT) from error
+    where = Path(found.__file__ or next(iter(found.__path__))).resolve()
+    if home.resolve() not in where.parents:
+        # A folder of the user's, nearer on the path: put ours in its place, for whoever imports it next.
+        for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
+            del sys.modules[loaded]
+        spec = importlib.util.spec_from_file_location(
+            name, home / name / "__init__.py", submodule_search_locations=[str(home / name)]
+        )
+        if spec is None or spec.loader is None or not (home / name / "__init__.py").exists():
+            raise UserError(f"{where.parent} hides the package {name} of nas", fix="rename that folder", code=ENVIRONMENT)
+        found = importlib.util.module_from_spec(spec)
+        sys.modules[name] = found
+        spec.loader.exec_module(found)
+    return found
+
+
+def spaces() -> Mapping[str, Callable[..., Space]]:
+    """Every space by its name, as a function of its settings."""
+    made: Mapping[str, Callable[..., Space]] = package("search_spaces").SPACES
+    return made
+
+
+def space(spec: str, **settings: Json) -> Space:
+    """The space of a name, or of `FILE.py:NAME`; settings it does not take are refused, by name."""
+    make = own(spec) if ".py:" in spec else spaces().get(spec)
+    if make is None:
+        raise nearest(spec, [*spaces(), "FILE.py:NAME"], what="space")
+    if isinstance(make, Space):
+        return _fits(spec, make, settings)
+    try:
+        made = make(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+    except TypeError as error:
+        raise UserError(f"the space {spec} cannot be made: {error}", fix="see `nas spaces` for its settings") from error
+    if not isinstance(made, Space):
+        raise UserError(f"{spec} made {type(made).__name__}, not a nas.Space", fix="return nas.Space(name, root, input)")
+    return made
+
+
+def _fits(spec: str, made: Space, settings: Mapping[str, Json]) -> Space:
+    if "input" in settings and tuple(settings["input"]) != tuple(made.input):
+        raise UserError(
+            f"the space {spec} is made for inputs {made.input}, the data have {tuple(settings['input'])}",
+            fix="make it a function of input and classes",
+        )
+    return made
+
+
+def strategy(spec: str, problem: Problem) -> Strategy:
+    """The strategy of a name, or of `FILE.py:NAME`, for a problem."""
+    make = own(spec) if ".py:" in spec else STRATEGIES.get(spec)
+    if make is None:
+        raise nearest(spec, STRATEGIES, what="strategy")
+    made: Strategy = make(problem)
+    return made
+
+
+def predictor(name: str) -> Predictor:
+    """The predictor of a name."""
+    known: Mapping[str, Callable[[], Predictor]] = package("predictors").PREDICTORS
+    if name not in known:
+        raise nearest(name, known, what="predictor")
+    return known[name]()
+
+
+def experiments() -> list[str]:
+    """The names of the published systems that can be run."""
+    folder = Path(next(iter(package("experiments").__path__)))
+    return sorted(f.stem for f in folder.glob("*.py") if not f.stem.startswith("_"))
+
+
+def experiment(name: str) -> ModuleType:
+    """The module of a published system."""
+    if name not in experiments():
+        raise nearest(name, experiments(), what="experiment")
+    return importlib.import_module(f"experiments.{name}")
+
+
+def own(spec: str) -> Any:
+    """What `FILE.py:NAME` names, from a user's file; the file's folder is never put on the path of imports."""
+    file, _, name = spec.rpartition(":")
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"there is no file {file}", fix="give FILE.py:NAME, the file's path and a name in it")
+    text = path.read_bytes()
+    title = USER + hashlib.blake2b(text + str(path).encode(), digest_size=6).hexdigest()
+    if title not in sys.modules:
+        made = importlib.util.spec_from_file_location(title, path)
+        if made is None or made.loader is None:
+            raise UserError(f"{file} is no Python file", fix="its name must end in .py")
+        module = importlib.util.module_from_spec(made)
+        sys.modules[title] = module
+        linecache.checkcache(str(path))
+        try:
+            made.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[title]
+            line = _line(error, str(path))
+            raise UserError(f"{file}{line} raises {type(error).__name__}: {error}", fix="mend the file") from error
+    found = vars(sys.modules[title])
+    if name not in found:
+        mine = [k for k, v in found.items() if not k.startswith("_") and getattr(v, "__module__", title) == title]
+        raise nearest(name, mine, what=f"object in {file}")
+    return found[name]
+
+
+def source(spec: str) -> str:
+    """A hash of a user's file, which changes a run's results; "" for a name of ours."""
+    if ".py:" not in spec:
+        return ""
+    path = Path(spec.rpartition(":")[0]).expanduser()
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else ""
+
+
+def absolute(spec: str) -> str:
+    """`FILE.py:NAME` with the whole path, so that it is found from another folder."""
+    if ".py:" not in spec:
+        return spec
+    file, _, name = spec.rpartition(":")
+    return f"{Path(file).expanduser().resolve()}:{name}"
+
+
+def _line(error: BaseException, path: str) -> str:
+    at, trace = None, error.__traceback__
+    while trace is not None:
+        at = trace.tb_lineno if trace.tb_frame.f_code.co_filename == path else at
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError):
+        at = error.lineno
+    return f" line {at}" if at else ""

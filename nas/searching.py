@@ -1,0 +1,170 @@
+"""The main job: search, train on an executor, retrain the best on all images, test once, hand over the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from nas import plugins
+from nas.errors import INFEASIBLE, UserError
+from nas.evaluators import Retrained, Scratch
+from nas.finding import FINAL, Finding
+from nas.options import EMBEDDED, Options, Screen, Silent, make_executor
+from nas.problem import COSTS, Constraint, Proposal, Trial
+from nas.roles import Executor, Failed, Lost, Task
+from nas.run import Run
+from nas.settings import Settings, differs
+from nas.settle import folder_of, settle
+from nas.study import Terms
+from nas.units import LIMITS
+
+APART = 2**31
+"""Added to the seed for the random search beside, so that it draws other architectures."""
+
+
+def start(settings: Settings, options: Options, *, out: Path | None = None, screen: Screen | None = None) -> Finding:
+    """Search under these settings, or go on with the search in the folder; at the end the best is trained and exported.
+
+    Raises UserError with code 3 where no network is found, and KeyboardInterrupt with everything finished on disk.
+    """
+    screen = screen or Silent()
+    folder = out or folder_of(settings)
+    run = Run.open(folder, settings.json())
+    try:
+        finding = Finding(run)
+        other = differs(finding.settings, settings)
+        if other:
+            raise UserError(f"{folder} holds another run: its {other}", fix="give another --out")
+        began = time.monotonic()
+        run.store.put("options", asdict(options))
+        _Main(finding, options, screen).all()
+        run.store.put("seconds", (run.store.fact("seconds") or 0.0) + time.monotonic() - began)
+    finally:
+        run.close()
+    return Finding.read(folder)
+
+
+@final
+class _Main:
+    def __init__(self, finding: Finding, options: Options, screen: Screen) -> None:
+        self.finding, self.options, self.screen = finding, options, screen
+        self.settings, self.run = finding.settings, finding.run
+        self.executor: Executor | None = None
+
+    def all(self) -> None:
+        try:
+            self.study("search", self.settings.strategy, self.settings.seed)
+            if not self.finding.ranked(1):
+                raise UserError(self.finding.nothing(), code=INFEASIBLE, fix=f"see `nas show {self.run.folder}`")
+            if self.options.baseline:
+                self.study(f"baseline-{self.options.baseline}", self.options.baseline, self.settings.seed + APART)
+            best = self.finding.ranked(1)[0]
+            if best.arch.key not in self.finding.trained():
+                self.retrain(best)
+        finally:
+            if self.executor is not None:
+                self.executor.close()
+
+    def study(self, name: str, strategy: str, seed: int) -> None:
+        if self.finding.done(self.options.trials, name):
+            return
+        settings, problem = self.settings, self.settings.problem
+        self.screen.phase("search" if name == "search" else f"{strategy} search beside it", self.options.trials)
+        device = tuple(c for c in problem.constraints if c.metric not in COSTS)
+        evaluate = Scratch(problem.space, settings.source, settings.trained(settings.epochs), device)
+        terms = Terms(
+            name, self.run.folder.name, self.run.folder.resolve(), self.options.needs, self.options.timeout, settings.epochs
+        )
+        if self.executor is None:
+            self.executor = make_executor(self.options, self.run.folder.name, self.screen)
+        self.run.search(
+            problem,
+            strategy=plugins.strategy(strategy, problem),
+            evaluate=evaluate,
+            executor=self.executor,
+            terms=terms,
+            trials=self.options.trials,
+            seed=seed,
+            watch=self.screen.search,
+        )
+
+    def retrain(self, best: Trial, epochs: int | None = None) -> None:
+        """Train an architecture on train and validation images, test it once, and enter what came of it."""
+        settings, key = self.settings, best.arch.key
+        if self.executor is not None:
+            self.executor.close()
+        self.executor = make_executor(replace(self.options, workers=1, timeout=None), self.run.folder.name, self.screen, whole=True)
+        recipe = settings.trained(epochs or settings.final_epochs)
+        self.screen.phase(f"training {best.arch.space}-{key[:4]} on all images", 0)
+        evaluate = Retrained(settings.made_space, settings.source, recipe)
+        folder = self.run.folder.resolve() / FINAL / key
+        title = f"{self.run.folder.name} / final {best.arch.space}-{key[:4]}"
+        task = Task(best.id, title, evaluate, Proposal(best.arch), settings.seed, folder, epochs=recipe.epochs)
+        metrics = _alone(self.executor, task, lambda epoch: self.screen.epoch(epoch, recipe.epochs))
+        costs = settings.problem.screen(best.arch).metrics
+        made = {**costs, **metrics, "epochs": recipe.epochs, "trial": best.id}
+        self.run.store.put(FINAL, {**self.finding.trained(), key: made})
+
+
+def _alone(runs: Executor, task: Task, epoch: Callable[[int], None]) -> Mapping[str, float]:
+    """Run one task to its end; it is put back where its machine goes away. UserError where it fails."""
+    runs.submit(task)
+    while True:
+        ended = runs.wait(1.0)
+        for report in runs.reports():
+            epoch(report.epoch)
+        for _, outcome in ended:
+            try:
+                return outcome()
+            except Lost:
+                runs.submit(task)
+            except Failed as failed:
+                raise UserError(
+                    f"the last training failed ({failed.reason}): {failed.message}",
+                    fix=f"the search is whole; give the same command again, or see {task.folder}",
+                    code=INFEASIBLE,
+                ) from failed
+
+
+def train(finding: Finding, trial: Trial, options: Options, *, epochs: int | None = None, screen: Screen | None = None) -> Finding:
+    """Train a trial's architecture on train and validation images, and test it once."""
+    run = Run.open(finding.folder, finding.run.settings)
+    try:
+        main = _Main(Finding(run), options, screen or Silent())
+        try:
+            main.retrain(trial, epochs)
+        finally:
+            if main.executor is not None:
+                main.executor.close()
+    finally:
+        run.close()
+    return Finding.read(finding.folder)
+
+
+def search(
+    space: str = "",
+    *,
+    data: str = "",
+    trials: int = EMBEDDED,
+    limits: Mapping[str, float] | None = None,
+    out: str | Path | None = None,
+    executor: Literal["ray", "local"] = "ray",
+    workers: int = 0,
+    baseline: str = "",
+    **more: Any,
+) -> Finding:
+    """Search a space on data, and go on where an earlier call with the same settings stopped.
+
+    limits: by metric, {"params": 150e3}; more: what `settle` takes (strategy, seed, epochs, recipe) and `Options`.
+    """
+    known = {name: more.pop(name) for name in ("ray", "gpus_per_trial", "timeout") if name in more}
+    options = Options(trials, executor, workers, baseline=baseline, **known)
+    bounds = tuple(Constraint(LIMITS.get(metric, metric), value) for metric, value in (limits or {}).items())
+    settings = settle(space=space, data=data, limits=bounds, **more)
+    return start(settings, options, out=Path(out) if out else None)
+
+
+__all__ = ["search", "start", "train"]

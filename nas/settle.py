@@ -1,0 +1,88 @@
+"""From what a user said to the settings of a run: what was left out is chosen by the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from nas import plugins
+from nas.data import load
+from nas.errors import INFEASIBLE, UserError
+from nas.evaluators.scratch import device_of
+from nas.problem import COSTS, Constraint
+from nas.settings import Settings, usual
+from nas.space import Json
+from nas.training import Recipe
+from nas.units import LIMITS, quantity
+
+
+def settle(
+    *,
+    space: str = "",
+    space_settings: Mapping[str, Json] | None = None,
+    data: str = "",
+    image_size: int | None = None,
+    strategy: str = "evolution",
+    seed: int = 0,
+    limits: tuple[Constraint, ...] = (),
+    epochs: int | None = None,
+    final_epochs: int | None = None,
+    images: int | None = None,
+    recipe: Mapping[str, Json] | None = None,
+    gpu: bool | None = None,
+) -> Settings:
+    """The settings of a search, with what was left out chosen by the data: a small cell space for digits, else mobile."""
+    for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, got {value}")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, got {seed}")
+    Recipe(**{**(recipe or {}), "epochs": epochs or 1})
+    given = dict(space_settings or {})
+    if not space:
+        space = "nasbench201" if data in ("", "digits") else "mobile"
+        if space == "nasbench201":
+            given = {"cells": 1, **given}
+    info = load(data or "digits", seed=seed, image_size=image_size).info
+    made = plugins.space(space, **{"input": info.input, "classes": info.classes, **given})
+    usually = usual(info, gpu=device_of().type == "cuda" if gpu is None else gpu)
+    settings = Settings(
+        space=plugins.absolute(space),
+        space_settings=dict(made.settings) or {"input": list(info.input), "classes": info.classes, **given},
+        code=plugins.source(space) + plugins.source(strategy),
+        data=info.spec,
+        data_hash=info.hash,
+        image_size=image_size,
+        strategy=plugins.absolute(strategy),
+        seed=seed,
+        epochs=epochs or usually["epochs"],
+        final_epochs=final_epochs or usually["final_epochs"],
+        images=usually["images"] if images is None else images,
+        limits={c.metric: c.at_most for c in limits},
+        recipe=dict(recipe or {}),
+    )
+    plugins.strategy(strategy, settings.problem)
+    _refuse_impossible(settings)
+    return settings
+
+
+def _refuse_impossible(settings: Settings) -> None:
+    for limit in settings.problem.constraints:
+        if limit.metric not in COSTS:
+            continue
+        _, least = settings.problem.smallest(limit.metric)
+        if least > limit.at_most:
+            name = next(k for k, v in LIMITS.items() if v == limit.metric)
+            raise UserError(
+                f"no architecture of {settings.space} meets {name} <= {quantity(limit.metric, limit.at_most)}: "
+                f"the smallest one needs {least:,.0f}",
+                fix=f"give --max {name}={math.ceil(least)} or more",
+                code=INFEASIBLE,
+            )
+
+
+def folder_of(settings: Settings) -> Path:
+    """The folder of a run where none was given: runs/SPACE-DATA-xxxxxxxx."""
+    data = load(settings.data, seed=settings.seed, image_size=settings.image_size).info.name
+    return Path("runs") / f"{settings.made_space.name}-{data}-{settings.hash}"

@@ -1,0 +1,35 @@
+"""Architectures as rows of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from nas.roles import Array
+from nas.space import Architecture
+from nas.tree import Label
+
+
+@final
+@dataclass(frozen=True)
+class OneHot:
+    """A column for each (choice, label) that was seen: 1 where the architecture made it, 0 else, or where it is closed."""
+
+    columns: tuple[tuple[str, Label], ...]
+
+    @staticmethod
+    def of(archs: Sequence[Architecture]) -> OneHot:
+        """The code whose columns are the choices that some of these architectures make."""
+        return OneHot(tuple(sorted({pair for a in archs for pair in a.choices}, key=str)))
+
+    def __call__(self, archs: Sequence[Architecture]) -> Array:
+        """The rows: (n, columns)."""
+        place = {pair: k for k, pair in enumerate(self.columns)}
+        rows = np.zeros((len(archs), len(self.columns)))
+        for n, arch in enumerate(archs):
+            hot = [place[pair] for pair in arch.choices if pair in place]
+            rows[n, hot] = 1.0
+        return rows
