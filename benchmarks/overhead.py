@@ -2,8 +2,8 @@
 
     python benchmarks/overhead.py [--trials 1000] [--no-ray]
 
-Published figures to hold them against: Ray Tune 1 to 10 trials per second (its documentation's guide to scale),
-Optuna on SQLite 2.5 trials per second. Those include a scheduler's or a database's work; these are submit and wait alone.
+Published figures to hold them against: Ray Tune 1 to 10 trials per second, Optuna on SQLite 2.5. Those include the
+work of a scheduler or a database; these are submit and wait alone, so they bound what the rest may cost.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from nas.export import Exported, export
 from nas.finding import Finding, Found
 from nas.space import Json
 
+FILES = {"model": "model.py", "weights": "weights.safetensors", "program": "model.pt2", "onnx": "model.onnx"}
+
 
 def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: bool = False) -> dict[str, Json]:
     """Export a network of a run, prove it equal to the trained one, and say where everything is.
@@ -42,7 +44,7 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
         "trial": trial.id,
         "key": trial.arch.key,
         "to": str(where),
-        "files": {kind: str(path) for kind, path in made.files.items()},
-        "largest_difference": dict(made.largest_difference),
+        "files": {kind: str(where / file) for kind, file in FILES.items() if file in made.files},
+        "largest_difference": {kind: made.largest_difference[file] for kind, file in FILES.items() if file in made.largest_difference},
         "proved": made.proved,
     }

@@ -84,14 +84,14 @@ class Silent:
 
 
 def make_executor(options: Options, title: str, screen: Screen, *, whole: bool = False) -> Executor:
-    """The executor that the options ask for; whole: one worker that has the machine's cores to itself."""
+    """The executor that the options ask for; whole: one worker, and on this machine with all cores to itself."""
     cores = len(os.sched_getaffinity(0))
-    if options.executor == "local":
+    if options.executor == "local" or (whole and not options.ray):
         workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
         return Local(workers)
     from nas.executors.ray import RayExecutor  # noqa: PLC0415  # Ray is imported only where it is used
 
-    needs = Needs(float(cores), options.gpus_per_trial) if whole and not options.ray else options.needs
-    made = RayExecutor(options.workers or None, address=options.ray or None, needs=needs, study=title)
-    screen.say(made.dashboard())
+    made = RayExecutor(options.workers or None, address=options.ray or None, needs=options.needs, study=title)
+    if not whole:
+        screen.say(made.dashboard())
     return made

@@ -23,31 +23,30 @@ USER = "nas_user_"
 
 
 def package(name: str) -> ModuleType:
-    """One of the packages that stand beside `nas`; UserError where another folder of that name hides it.
+    """One of the packages that stand beside `nas`.
 
-    Their names are common, so the one that is found is checked.
+    Their names are common, so the one beside `nas` is taken whatever else is on the path of imports; UserError where
+    it is missing, or another of that name was imported before, and says which folder hides it.
     """
-    home = Path(__file__).parent.parent
+    home = Path(__file__).resolve().parent.parent / name
+    found = sys.modules.get(name)
+    if found is not None:
+        where = Path(found.__file__ or next(iter(found.__path__))).resolve()
+        if home not in where.parents:
+            fix = "rename that folder, or import nas in another process"
+            raise UserError(f"{where.parent} hides the package {name} of nas", fix=fix, code=ENVIRONMENT)
+        return found
+    spec = importlib.util.spec_from_file_location(name, home / "__init__.py", submodule_search_locations=[str(home)])
+    if spec is None or spec.loader is None or not (home / "__init__.py").is_file():
+        raise UserError(f"there is no package {name} beside nas in {home.parent}", fix="install treenas anew", code=ENVIRONMENT)
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
     try:
-        found = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UserError(f"the package {name} is not installed beside nas in {home}", code=ENVIRONMENT) from error
-    where = Path(found.__file__ or next(iter(found.__path__))).resolve()
-    if home.resolve() not in where.parents:
-        # A folder of the user's, nearer on the path: put ours in its place, for whoever imports it next.
-        for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-            del sys.modules[loaded]
-        spec = importlib.util.spec_from_file_location(
-            name, home / name / "__init__.py", submodule_search_locations=[str(home / name)]
-        )
-        if spec is None or spec.loader is None or not (home / name / "__init__.py").exists():
-            raise UserError(f"{where.parent} hides the package {name} of nas", fix="rename that folder", code=ENVIRONMENT)
-        found = importlib.util.module_from_spec(spec)
-        sys.modules[name] = found
-        spec.loader.exec_module(found)
-    return found
+        spec.loader.exec_module(made)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return made
 
 
 def spaces() -> Mapping[str, Callable[..., Space]]:

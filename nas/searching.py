@@ -18,7 +18,7 @@ from nas.roles import Executor, Failed, Lost, Task
 from nas.run import Run
 from nas.settings import Settings, differs
 from nas.settle import folder_of, settle
-from nas.study import Terms
+from nas.study import Progress, Terms, Watch
 from nas.units import LIMITS
 
 APART = 2**31
@@ -88,8 +88,25 @@ class _Main:
             terms=terms,
             trials=self.options.trials,
             seed=seed,
-            watch=self.screen.search,
+            watch=self.watched(),
         )
+
+    def watched(self) -> Watch:
+        """What looks on: the screen, and on Ray the gauges."""
+        if self.options.executor != "ray":
+            return self.screen.search
+        from nas.executors.gauges import Gauges  # noqa: PLC0415  # Ray is imported only where it is used
+
+        gauges, began, workers = Gauges(self.run.folder.name), time.monotonic(), getattr(self.executor, "capacity", 1)
+
+        def watch(progress: Progress) -> None:
+            self.screen.search(progress)
+            states = {str(k): n for k, n in progress.states.items()} | {"running": len(progress.running)}
+            best = progress.best.metrics["accuracy"] if progress.best else None
+            ended = progress.finished >= progress.trials
+            gauges.update(states, best, workers * (time.monotonic() - began) / 3600, force=ended)
+
+        return watch
 
     def retrain(self, best: Trial, epochs: int | None = None) -> None:
         """Train an architecture on train and validation images, test it once, and enter what came of it."""

@@ -15,14 +15,10 @@ Shape: TypeAlias = tuple[Any, ...]
 """One value without the batch axis, (C, H, W), (T, D) or (F,); or a tuple of such, for several values."""
 Pick: TypeAlias = Callable[["Choice"], int]
 """Which option is taken for a hole: an index into `choice.options`."""
-Int: TypeAlias = Any
-"""An int, or a Choice of ints, for the fields of nodes."""
-Float: TypeAlias = Any
-"""A float, or a Choice of floats."""
-Str: TypeAlias = Any
-"""A string, or a Choice of strings."""
-Tree: TypeAlias = Any
-"""A Node, or a Choice of Nodes."""
+Int: TypeAlias = Any  # an int, or a Choice of ints, for the fields of nodes
+Float: TypeAlias = Any  # a float, or a Choice of floats
+Str: TypeAlias = Any  # a string, or a Choice of strings
+Tree: TypeAlias = Any  # a Node, or a Choice of Nodes
 
 LABEL = re.compile(r"[A-Za-z0-9_]+\Z")
 

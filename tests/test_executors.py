@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dying import LOCAL, MAIN, THREAD, appears, check_killed_driver, gone
 
 from nas.errors import ENVIRONMENT, UserError
 from nas.executors import Local, pack
 from nas.executors.work import LOG, attempt, cores, threads
 from nas.roles import Executor, Failed, Infeasible, Outcome, Report
 from nas.testing_executors import LAWS, Echo, Meets, Returns, Sleeps, check_executor, play, task
+from tests.dying import LOCAL, MAIN, THREAD, appears, check_killed_driver, gone
 
 
 def alone(executor: Executor, one: object) -> Outcome:
@@ -207,7 +207,7 @@ def test_a_worker_that_died_idle_costs_no_trial(tmp_path: Path) -> None:
 
 
 def test_workers_that_do_not_start_are_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.executors.local.START", "raise ImportError('no such thing')")
+    monkeypatch.setattr("nas.executors.process.START", "raise ImportError('no such thing')")
     with Local(1) as executor, pytest.raises(UserError, match="no such thing") as caught:
         alone(executor, task(0, Echo(), tmp_path))
     assert caught.value.code == ENVIRONMENT
@@ -235,3 +235,12 @@ def test_ctrl_c_is_the_drivers_affair(tmp_path: Path) -> None:
         os.kill(executor._workers[0].process.pid, signal.SIGINT)
         (tmp_path / "met" / "1").touch()
         assert [o() for _, o in executor.wait(30)] == [{"met": 1.0}]
+
+
+def test_a_trial_that_reports_without_end_is_stopped_at_its_timeout(tmp_path: Path) -> None:
+    def evaluate(proposal: object, work: object) -> dict[str, float]:
+        while True:
+            work.report(1, {})  # type: ignore[attr-defined]
+
+    with Local(1) as executor, pytest.raises(Failed, match="timeout"):
+        alone(executor, task(0, evaluate, tmp_path, timeout=0.5))()  # type: ignore[arg-type]

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dying import MAIN, RAY, ROOT, appears, check_killed_driver
 
 from nas.errors import ENVIRONMENT, UserError
 from nas.executors import ray_cluster
 from nas.executors.ray import RayExecutor
 from nas.roles import Needs
 from nas.testing_executors import Reports, check_executor, task
+from tests.dying import MAIN, RAY, ROOT, appears, check_killed_driver
 
 
 @pytest.fixture(scope="session")

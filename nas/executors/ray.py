@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
+from pathlib import Path
 from typing import Any, Self, final
 
 from nas.errors import ENVIRONMENT, UserError
@@ -127,8 +129,9 @@ class RayExecutor:
         alone = self._cluster.local and self._capacity == 1
         count = threads(1) if alone else max(1, min(int(self._needs.cpus), cores()))
         name = f"{self._study} worker {next(self._counter)}"
+        path = [str(Path(entry or ".").absolute()) for entry in sys.path] if self._cluster.local else []
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus, "name": name}
-        return _Slot(self._worker.options(**options).remote(self._box, count))
+        return _Slot(self._worker.options(**options).remote(self._box, count, path))
 
     def _replace(self, place: int) -> _Slot:
         self._ray.kill(self._slots[place].actor)

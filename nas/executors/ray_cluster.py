@@ -87,8 +87,9 @@ def _share(there: float, share: float) -> int:
 def _start(cpus: int) -> str:
     """Starts a Ray on this machine that ends with this process; its dashboard's address."""
     kept = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_USAGE_STATS_ENABLED")}
-    path = [str(Path(__file__).resolve().parents[2]), *filter(None, [kept["PYTHONPATH"]])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(path)  # its workers are to find this very package
+    root = Path(__file__).resolve().parents[2]
+    if not root.name.endswith("-packages"):  # not installed: its workers are to find this very package
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [kept["PYTHONPATH"]])])
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is to be sent anywhere
     try:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, TypeAlias, final
 
 from nas.executors.pack import Unpacked
@@ -18,9 +19,13 @@ Numbered: TypeAlias = tuple[int, int, Report]
 
 @final
 class Worker:
-    """An actor that runs one trial after another. box: the handle of a `Box`; threads: how many to compute with."""
+    """An actor that runs one trial after another.
 
-    def __init__(self, box: Any, threads: int) -> None:
+    box: the handle of a `Box`; threads: how many to compute with; path: where else to look for modules.
+    """
+
+    def __init__(self, box: Any, threads: int, path: Sequence[str]) -> None:
+        sys.path += [entry for entry in path if entry not in sys.path]
         limit_threads(threads)
         die_with(os.getppid(), by_kernel=False)  # the raylet, which goes with its driver: Ray takes seconds itself
         self._box = box

@@ -18,7 +18,7 @@ from nas.executors.work import Result, attempt, categorised
 from nas.roles import Report, Task
 
 Message: TypeAlias = Report | tuple[int, Result] | None
-"""What a worker tells: a report, the result of a trial, or, once, that it is ready."""
+"""What a worker tells: that it begins with a trial (None), a report, the result of a trial."""
 
 
 def main(descriptor: int, driver: int) -> None:
@@ -32,12 +32,12 @@ def main(descriptor: int, driver: int) -> None:
     def send(message: Message) -> None:
         pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
-    send(None)
     while True:
         try:
             number, blob, told = pickle.loads(pipe.recv_bytes())
         except (EOFError, OSError):
             return
+        send(None)
         try:
             task = Task(evaluate=evaluators(number, blob), **told)
         except BaseException as error:  # importing a user's module may raise anything

@@ -1,13 +1,14 @@
-"""Compares exported files with what the trained network made; run as a script, where nothing of this project can be imported.
+"""Compares exported files with what the trained network made: a script for a process that cannot import this project.
 
-`python -I check.py FOLDER...` prints a JSON list with, for each folder, the largest difference of each file, and what its
-network counts. A folder holds the files and `proof.safetensors`: inputs "b2.in0" and outputs "b2.out0" by batch size.
+`python -I check.py FOLDER...` prints a JSON list with, for each folder, the largest difference of each file, and what
+its network counts. A folder holds the files and `proof.safetensors`: inputs "b2.in0", outputs "b2.out0" by batch size.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import struct
 import sys
 import warnings
@@ -61,7 +62,7 @@ def difference(run: Any, given: list[tuple[list[Any], list[Any]]]) -> float:
             return float("inf")
         for m, e in zip(made, expected, strict=True):
             gap = (m - e).abs().max().item()
-            largest = max(largest, gap if gap == gap else float("inf"))
+            largest = max(largest, float("inf") if math.isnan(gap) else gap)
     return largest
 
 
@@ -107,6 +108,6 @@ def check(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, Blocked())  # type: ignore[arg-type]  # it answers nothing else
+    sys.meta_path.insert(0, Blocked())
     warnings.simplefilter("ignore")
     print(json.dumps([check(Path(folder)) for folder in sys.argv[1:]]))

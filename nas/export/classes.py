@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, final
 from nas.export.forward import forward
 from nas.export.layout import Calling, Doc, Repeat, docstring, fits, flat, lay
 from nas.export.params import NONE, Fitted, Param
-from nas.export.parts import reached, Use
+from nas.export.parts import Use, reached
 from nas.export.unify import ABSENT, Kind, Layer, Made, Piece, Row, Slot
 from nas.export.words import attribute, fresh
 
@@ -41,9 +41,11 @@ class Classes:
             body = lay(Calling("super().__init__", items, tall=len(items) > 1), 8)
             return [*lines, *self.head(fitted), *self.shared(fitted, words), *self.locals, *body]
         live = {v.part for v in reached(kind.out) if isinstance(v, Use)}
+        dead = False
         for name, piece in kind.pieces.items():
-            if name not in live:
-                body.append("        # Nothing reads this; its weights belong to the network all the same.")
+            if name not in live and not dead:
+                body.append("        # Not read by forward; part of the network's weights all the same.")
+            dead = name not in live
             body += lay(self.made(piece, kind), 8, f"self.{name} = ")
         if fitted.skip:
             body.append(f"        self.{kind.label} = {fitted.skip.text()}")
@@ -83,13 +85,15 @@ class Classes:
             return text
         name = attribute(_item(piece))
         name = fresh(name, {p.name for p in self.fitted[id(kind)].params})
-        self.locals += [f"        {name}: nn.Module = nn.Identity()", f"        if {switch.text()}:", *lay(doc, 12, f"{name} = ")]
+        self.locals += [f"        {name}: nn.Module = nn.Identity()", f"        if {switch.text()}:"]
+        self.locals += lay(doc, 12, f"{name} = ")
         return name
 
     def plain(self, piece: Piece, kind: Kind) -> Doc:
         if isinstance(piece, Row):
             items = tuple(self.items(piece, kind))
-            return items[0] if len(items) == 1 and not isinstance(items[0], Repeat) else Calling("nn.Sequential", items, tall=len(items) > 2)
+            alone = len(items) == 1 and not isinstance(items[0], Repeat)
+            return items[0] if alone else Calling("nn.Sequential", items, tall=len(items) > 2, rows=len(items) > 1)
         if isinstance(piece, Made):
             return self.calling(piece, kind)
         args = tuple(self.slot(s, kind) for s in piece.args)
@@ -113,9 +117,9 @@ class Classes:
     def calling(self, piece: Made, kind: Kind) -> Doc:
         """An object of another class of the file; a short sequence that is used once stands where it is used."""
         if inlined(piece.of):
-            inner = piece.of.row
-            return Calling("nn.Sequential", tuple(self.items(inner, piece.of)), tall=len(inner.items) > 2) if inner else ""
-        args, keys = [], []
+            return self.plain(next(iter(piece.of.pieces.values())), piece.of)
+        args: list[str] = []
+        keys: list[str] = []
         for k, param in enumerate(self.fitted[id(piece.of)].params):
             slot = piece.args[param.name]
             seen = [v for v in slot.values if v is not ABSENT]
@@ -145,7 +149,7 @@ def about(kind: Kind) -> str:
     node = kind.scopes[0].node
     doc = inspect.cleandoc(type(node).__doc__ or "").splitlines()[0] if node is not None and type(node).__doc__ else ""
     if not doc or doc.startswith(f"{type(node).__name__}(") or '"""' in doc or "\\" in doc:
-        return f"A {kind.kind.lower()} of the network."
+        return "A block of the network."
     first = doc.partition("; ")[0].rstrip(".")
     return f"{first}."
 

@@ -1,4 +1,4 @@
-"""The source of classes that torch lacks: copied from their files, with all that they need, as far as torch alone has it."""
+"""The source of classes that torch lacks: copied from their files, with all that they need there."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Copied:
         top = target[0].partition(".")[0]
         if top != "torch" and top not in sys.stdlib_module_names:
             fix = "a module that is exported may need torch and the standard library alone"
-            raise UserError(f"{what} uses {name!r}, imported from {target[0] or 'its package'!r}, which model.py cannot", fix=fix)
+            where = repr(target[0] or "its own package")
+            raise UserError(f"{what} uses {name!r} from {where}, which model.py cannot import", fix=fix)
         if self.imports.setdefault(name, target) != target or name in self.origin:
             raise UserError(f"two different things named {name!r} would stand in model.py", fix="rename one of them")
 
@@ -91,7 +92,7 @@ def _read(path: str, _stamp: float) -> _File:
     for node in _top(ast.parse(text).body):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             defined[node.name] = node
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.TypeAlias if sys.version_info >= (3, 12) else ast.Assign | ast.AnnAssign):
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
             defined.update(dict.fromkeys(_bound(node), node))
         elif isinstance(node, ast.Import):
             for alias in node.names:
@@ -149,7 +150,8 @@ def imported(imports: dict[str, _Name]) -> list[str]:
             groups[module.partition(".")[0] == "torch"].append(text)
     lines: list[str] = []
     for torch, group in enumerate(groups):
-        froms = [f"from {m} import {', '.join(sorted(by[m]))}" for m in sorted(by) if (m.partition(".")[0] == "torch") == bool(torch)]
+        modules = [m for m in sorted(by) if (m.partition(".")[0] == "torch") == bool(torch)]
+        froms = [f"from {m} import {', '.join(sorted(by[m]))}" for m in modules]
         if group or froms:
             lines += ["", *sorted(group), *froms] if lines else [*sorted(group), *froms]
     return lines

@@ -10,6 +10,7 @@ from nas.export.layout import Calling, Doc, fits, flat, lay
 from nas.export.parts import Add, Arg, Cat, Item, Loop, Scope, Use, Value, Zeros, args, reached
 from nas.export.unify import Kind
 from nas.export.words import fresh
+from nas.tree import Shape
 
 _Said: TypeAlias = tuple[Doc, frozenset[str]]
 
@@ -27,7 +28,8 @@ def forward(kind: Kind) -> list[str]:
             writer.bind(value, names[value.index])
     if kind.skip:
         inner, _ = writer.say(kind.out[0])
-        lines = [*writer.lines, *lay(inner, 8, "out = "), f"        return {names[0]} + out if self.{kind.label} else out"]
+        lines = [*writer.lines, *lay(inner, 8, "out = ")]
+        lines.append(f"        return {names[0]} + out if self.{kind.label} else out")
     else:
         said = [writer.say(value, last=True)[0] for value in kind.out]
         one = said[0] if not scope.several else ", ".join(map(flat, said)) + ("," if len(said) == 1 else "")
@@ -110,6 +112,8 @@ class _Writer:
                 return Calling("torch.cat", (Calling("", docs, ends="[]"), "dim=1")), reads
             case Zeros():
                 doc, reads = self.say(value.like)
+                if value.shape:
+                    return _zeros(flat(doc), value.shape), reads
                 return Calling("torch.zeros_like", (doc,)), reads
             case Loop():
                 return self.loop(value)
@@ -159,7 +163,10 @@ class _Writer:
 
     def add(self, value: Add) -> _Said:
         docs, reads = self.all(value.terms)
-        terms = sorted(map(flat, docs), key=lambda t: not t.isidentifier())
+        inner = [isinstance(v, Add) and id(v) not in self.bound for v in value.terms]
+        terms = [f"({flat(d)})" if add else flat(d) for d, add in zip(docs, inner, strict=True)]
+        if len(terms) == 2:  # where order cannot change what is rounded, names come first
+            terms.sort(key=lambda t: not t.isidentifier())
         whole = " + ".join(terms)
         if fits(whole, self.indent + max(len("return "), len(value.name) + 3)):
             return whole, reads
@@ -180,19 +187,34 @@ class _Writer:
         doc, reads = self.say(value.over)
         over, _ = (doc, reads) if isinstance(doc, str) and doc.isidentifier() else self.assign(value.over, doc, reads)
         pad = " " * self.indent
-        states = [fresh(s.name, self.taken) for s in value.state]
-        self.taken.update(states)
+        read = {id(v) for v in reached(value.made)}
+        kept = [k for k, arg in enumerate(value.state) if not k or id(arg) in read]
+        states = [fresh(value.state[k].name, self.taken) for k in kept]
         step, seen = fresh("step", self.taken), fresh("steps", self.taken)
-        self.taken.update({step, seen})
-        self.lines += [f"{pad}{s} = {over}.new_zeros({over}.shape[0], {w})" for s, w in zip(states, value.widths, strict=True)]
+        self.taken.update({*states, step, seen})
+        for k, name in zip(kept, states, strict=True):
+            self.lines += lay(_zeros(flat(over), (value.widths[k],)), self.indent, f"{name} = ")
         self.lines += [f"{pad}{seen} = []", f"{pad}for {step} in {over}.unbind(1):"]
         inner = _Writer(indent=self.indent + 4, taken=set(self.taken))
-        inner.start(value.made)
-        for arg, name in zip((value.step, *value.state), (step, *states), strict=True):
+        inner.start(tuple(value.made[k] for k in kept))
+        for arg, name in zip((value.step, *(value.state[k] for k in kept)), (step, *states), strict=True):
             inner.bind(arg, name)
             inner.left[id(arg)] += 1  # the loop reads its variables again
-        made = [flat(inner.say(v)[0]) for v in value.made]
-        self.lines += inner.lines
-        self.lines += lay(", ".join(made), self.indent + 4, f"{', '.join(states)} = ")
-        self.lines.append(f"{pad}    {seen}.append({states[0]})")
+        self.lines += [*inner.next_state([value.made[k] for k in kept], states), f"{pad}    {seen}.append({states[0]})"]
         return Calling("torch.stack", (seen, "dim=1")), frozenset()
+
+    def next_state(self, made: list[Value], states: list[str]) -> list[str]:
+        """The lines of a loop that make the next state."""
+        first = made[0]
+        once = all(isinstance(m, Item) and self.left[id(m)] == 1 for m in made)
+        if isinstance(first, Item) and once and len({id(m.use) for m in made if isinstance(m, Item)}) == 1:
+            docs, _ = self.all(first.use.args)
+            by = {m.index: name for m, name in zip(made, states, strict=True) if isinstance(m, Item)}
+            names = [by.get(i, "_") for i in range(first.use.several)]
+            return [*self.lines, *lay(Calling(f"self.{first.use.part}", docs), self.indent, f"{', '.join(names)} = ")]
+        said = [flat(self.say(m, last=True)[0]) for m in made]
+        return [*self.lines, *lay(", ".join(said), self.indent, f"{', '.join(states)} = ")]
+
+
+def _zeros(name: str, shape: Shape) -> Doc:
+    return Calling(f"{name}.new_zeros", (f"{name}.shape[0]", *map(str, shape)))

@@ -12,13 +12,16 @@ WIDTH = 88
 @final
 @dataclass(frozen=True)
 class Calling:
-    """A call, or with `head` "" and square `ends` a list; `tall` puts each argument on its own line in any case."""
+    """A call, or with `head` "" and square `ends` a list; `tall` puts each argument on its own line in any case,
+    `rows` if one line is too short for all.
+    """
 
     head: str
     args: tuple[Doc, ...]
     keys: tuple[str, ...] = ()
     ends: str = "()"
     tall: bool = False
+    rows: bool = False
 
     def inside(self) -> str:
         """The arguments on one line."""
@@ -72,7 +75,7 @@ def lay(doc: Doc, indent: int, before: str = "", after: str = "") -> list[str]:
         return [f"{pad}{before}*[", *inner, f"{pad}    for _ in range({doc.times})", f"{pad}]{after}"]
     lines = [f"{pad}{before}{doc.head}{doc.ends[0]}"]
     line = f"{pad}    {doc.inside()}"
-    if len(line) <= WIDTH and not tall(doc):
+    if len(line) <= WIDTH and not tall(doc) and not doc.rows:
         return [*lines, line, f"{pad}{doc.ends[1]}{after}"]
     for k, arg in enumerate(doc.args):
         lines += lay(arg, indent + 4, doc.key(k), ",")

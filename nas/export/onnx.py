@@ -22,8 +22,8 @@ def need_onnx() -> None:
     """Raises UserError naming the packages that lack."""
     lack = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if lack:
-        fix = "run: pip install 'treenas[onnx]'"
-        raise UserError(f"an ONNX file needs {', '.join(lack)}, which {'is' if len(lack) == 1 else 'are'} not installed", fix=fix, code=ENVIRONMENT)
+        message = f"an ONNX file needs {', '.join(NEEDED)}; not installed: {', '.join(lack)}"
+        raise UserError(message, fix="run: pip install 'treenas[onnx]'", code=ENVIRONMENT)
 
 
 def save_onnx(model: nn.Module, example: tuple[Tensor, ...], axes: tuple[Mapping[int, Any], ...], path: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any, final
 from torch import nn
 
 from nas.export.unify import ABSENT, Kind, Layer, Made, Piece, Row, Slot, parameters
-from nas.export.words import attribute, fresh
+from nas.export.words import attribute, fresh, stem
 
 NONE: Any = type("NoDefault", (), {"__repr__": lambda self: "NONE"})()
 """The default of a parameter that has none."""
 SIZES = ("kernel", "stride", "padding", "dilation")
 """Arguments that are no widths: a parameter of another word is never taken for them."""
-READS = {"in_channels", "in_features", "num_features", "num_channels", "groups", "input_size", "normalized_shape", "embed_dim"}
+READS = {"in_channels", "in_features", "num_features", "num_channels", "groups", "input_size", "normalized_shape"}
 WIDTHS = {"out_channels", "out_features", "hidden_size"}
 
 
@@ -81,7 +81,8 @@ def pieces(piece: Piece) -> Iterator[Piece]:
 
 def agrees(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     """Whether two columns are equal wherever both are there."""
-    return all(x is ABSENT or y is ABSENT or (type(x) is type(y) or not isinstance(x, bool | type)) and x == y for x, y in zip(a, b, strict=True))
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not ABSENT and y is not ABSENT]
+    return all(x == y and (type(x) is type(y) or not isinstance(x, bool)) for x, y in pairs)
 
 
 def size(arg: str) -> str:
@@ -93,7 +94,8 @@ class _Fitting:
     def __init__(self, kind: Kind) -> None:
         self.kind, self.made = kind, Fitted()
         self.fields = list(_fields(kind))
-        self.inputs = [p for p in _inputs(kind) if not any(f.values == p.values and f.name in p.name for f in self.fields)]
+        known = {(f.values, f.name) for f in self.fields}
+        self.inputs = [p for p in _inputs(kind) if (p.values, p.name) not in known]
         self.new: list[Param] = []
 
     def run(self) -> Fitted:
@@ -112,7 +114,7 @@ class _Fitting:
     def piece(self, piece: Piece) -> None:
         if isinstance(piece, Layer):
             if len({m for m in piece.make.values if m is not ABSENT}) > 1:
-                self.made.formulas[id(piece.make)] = self.parameter(piece.make, attribute(piece.make.item.rstrip("0123456789_")))
+                self.made.formulas[id(piece.make)] = self.parameter(piece.make, attribute(stem(piece.make.item)))
             known = {slot.arg: slot for slot in piece.args}
             for slot in piece.args:
                 self.made.formulas[id(slot)] = self.formula(slot, known.get("kernel_size"))
@@ -122,16 +124,25 @@ class _Fitting:
 
     def formula(self, slot: Slot, kernel: Slot | None) -> Formula:
         seen = [v for v in slot.values if v is not ABSENT]
+        if len(seen) < len(slot.values) and not size(slot.arg):
+            known = next(
+                (f for f in self.made.formulas.values() if " * " in f.form and agrees(f.values, slot.values)), None
+            )
+            if known is not None:
+                return self.use(known.values, known.form, *known.reads)
+            if all(type(v) is int and v > 0 for v in seen) and slot.arg not in READS:
+                return self.parameter(slot, _word(slot))  # the width of a part that may be missing: 0 where it is
         if all(type(v) is type(seen[0]) and v == seen[0] for v in seen):
             return Formula(slot.values)
         if isinstance(seen[0], type):
             return self.parameter(slot, attribute(slot.arg))
         word = size(slot.arg)
-        if word == "padding" and kernel is not None and all(isinstance(k, int) for k in kernel.values if k is not ABSENT):
+        if word == "padding" and kernel is not None:
             whole = self.made.formulas[id(kernel)]
-            if whole.reads and whole.form == "{}" and agrees(tuple(ABSENT if k is ABSENT else k // 2 for k in kernel.values), slot.values):
+            halves = tuple(k // 2 if isinstance(k, int) else k for k in kernel.values)
+            if whole.form == "{}" and agrees(halves, slot.values):
                 return Formula(slot.values, "{} // 2", whole.reads)
-        fields = [f for f in self.fields if f.name in slot.arg] if word else [f for f in self.fields if not size(f.name)]
+        fields = [f for f in self.fields if (f.name in slot.arg if word else not size(f.name))]
         fields.sort(key=lambda f: f.name not in slot.arg)
         inputs = [] if word else self.inputs
         for param in [*inputs, *fields] if slot.arg in READS or slot.arg.startswith("in_") else [*fields, *inputs]:
@@ -143,12 +154,12 @@ class _Fitting:
         """A width that is a multiple of the input's, by a field."""
         for a in [*self.inputs, *(f for f in self.fields if f.name in {"channels", "features", "width"})]:
             for b in self.fields:
-                if size(b.name) or b is a or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in b.values):
+                if size(b.name) or b is a or any(isinstance(v, bool | str) for v in b.values):
                     continue
                 whole = all(isinstance(v, int) for v in b.values)
                 made = tuple(x * y if whole else round(x * y) for x, y in zip(a.values, b.values, strict=True))
                 if agrees(made, slot.values):
-                    return self.use(slot.values, "{} * {}" if whole else "round({} * {})", a, b)
+                    return self.use(made, "{} * {}" if whole else "round({} * {})", a, b)
         return None
 
     def use(self, values: tuple[Any, ...], form: str, *reads: Param) -> Formula:
@@ -176,7 +187,8 @@ class _Fitting:
         for slot in own:
             param = self.made.formulas[id(slot)].reads[0]
             lacks = tuple(v is not ABSENT for v in param.values)
-            if param in self.new and lacks == piece.there and all(isinstance(v, int) and v > 0 for v in param.values if v is not ABSENT):
+            widths = all(v is ABSENT or (isinstance(v, int) and v > 0) for v in param.values)
+            if param in self.new and lacks == piece.there and widths:
                 param.values, param.default = tuple(0 if v is ABSENT else v for v in param.values), 0
                 return Formula(piece.there, "{}", (param,))
         item = own[0].item if own else next(iter(_slots(piece)), Slot((), "", "optional")).item

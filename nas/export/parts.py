@@ -1,4 +1,4 @@
-"""What a network is made of before it is written as source: parts (what stands in `__init__`) and values (in `forward`)."""
+"""What a network is made of before it is source: parts (what stands in `__init__`) and values (in `forward`)."""
 
 from __future__ import annotations
 
@@ -91,9 +91,10 @@ class Cat:
 @final
 @dataclass(eq=False)
 class Zeros:
-    """Zeros in the shape of another value."""
+    """Zeros in the shape of another value, or in one of its own for the same batch."""
 
     like: Value
+    shape: Shape = ()
     name: str = ""
 
 
@@ -119,7 +120,7 @@ class Scope:
     """What becomes one `nn.Module`: its parts by name and the values that it puts out.
 
     kind: what the class should be called; node: whose fields name its parameters, None for a structure without a name.
-    shapes, ends: of the inputs that it reads and of what it puts out; reads: which of the values in sight the inputs are.
+    shapes, ends: of the inputs that it reads and of what it puts out; reads: which of the values in sight they are.
     """
 
     kind: str
@@ -186,7 +187,7 @@ def shown(value: Value) -> str:
         case Item():
             return f"{shown(value.use)}[{value.index}]"
         case Zeros():
-            return f"zeros({shown(value.like)})"
+            return f"zeros({shown(value.like)} {value.shape})"
     return f"{type(value).__name__}({', '.join(map(shown, value.terms))})"
 
 

@@ -1,13 +1,31 @@
-"""Reading a filled tree with its hierarchy: each composite becomes a scope, a plain chain becomes a sequence of parts."""
+"""Reading a filled tree with its hierarchy: a composite becomes a scope, a plain chain a sequence of parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TypeAlias, final
 
-from nas.export.parts import Add, Arg, Block, Cat, Item, Leaf, Loop, Part, Scope, Seq, Use, Value, Zeros, reached, shown
-from nas.export.words import attribute, camel, fresh, plural, snake, stem
+import torch
+
+from nas.export.group import form, grouped, pairs
+from nas.export.parts import (
+    Add,
+    Arg,
+    Block,
+    Cat,
+    Item,
+    Leaf,
+    Loop,
+    Part,
+    Scope,
+    Seq,
+    Use,
+    Value,
+    Zeros,
+    leaves,
+    reached,
+)
+from nas.export.words import attribute, camel, fresh, snake, stem
 from nas.graph import join, several, sources
 from nas.tree import Chain, Concat, Dag, Each, Identity, Node, Scan, Shape, Sum, Take, Zero
 
@@ -42,15 +60,17 @@ def read(tree: Node, shape: Shape, name: str) -> Scope:
     spread: set[str] = set()
     while True:
         try:
-            return _scope(name, "", None, tree, shape, spread, top=True)
+            return _scope(name, "", None, tree, shape, spread=spread, top=True)
         except _Differs as found:
             spread.add(found.path)
 
 
-def _scope(kind: str, path: str, node: Node | None, tree: Node, shape: Shape, spread: set[str], *, top: bool = False) -> Scope:
+def _scope(
+    kind: str, path: str, node: Node | None, tree: Node, shape: Shape, *, spread: set[str], top: bool = False
+) -> Scope:
     shapes = shape if several(shape) else (shape,)
     inputs = tuple(_Wire(Arg(i), s) for i, s in enumerate(shapes))
-    reader = _Reader(spread, top)
+    reader = _Reader(spread, top, inputs)
     made = reader.walk(tree, inputs if several(shape) else inputs[0], path, ())
     out = made if isinstance(made, tuple) else (made,)
     values = tuple(w.value for w in out)
@@ -61,16 +81,24 @@ def _scope(kind: str, path: str, node: Node | None, tree: Node, shape: Shape, sp
         if isinstance(value, Arg):
             value.index = i
     ends = tuple(w.shape for w in out)
-    return Scope(kind, path, node, tuple(shapes[i] for i in reads), ends, reader.parts, values, isinstance(made, tuple), reads)
+    read_by = {v.part for v in reached(values) if isinstance(v, Use)}
+    parts = {name: part for name, part in reader.parts.items() if name in read_by or _weighs(part)}
+    return Scope(kind, path, node, tuple(shapes[i] for i in reads), ends, parts, values, isinstance(made, tuple), reads)
+
+
+def _weighs(part: Part) -> bool:
+    """Whether a part has any weights."""
+    with torch.device("meta"):
+        return any(leaf.call().state_dict() for leaf in leaves(part))
 
 
 @dataclass
 class _Reader:
     spread: set[str]
     top: bool
+    inputs: tuple[_Wire, ...]
     parts: dict[str, Part] = field(default_factory=dict)
     named: dict[tuple[str, str], str] = field(default_factory=dict)
-    wired: dict[str, Scope] = field(default_factory=dict)
 
     def walk(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
         if isinstance(value, _Wire) and (rel or self.whole(node, value.shape)):
@@ -104,12 +132,11 @@ class _Reader:
             case Scan():
                 return self.scan(node, _one(value), path, rel)
             case Zero():
-                one = _one(value)
-                return _Wire(Zeros(one.value), one.shape)
+                return self.zero(_one(value).shape)
         return self.node(node, value, path, rel)
 
     def whole(self, node: Node, shape: Shape) -> bool:
-        """Whether the root of a scope may be one part: the network's own is written item by item, and a name is kept."""
+        """Whether the root of a scope may be one part; the network's own is written item by item."""
         if isinstance(node, Chain):
             return not self.top and len(node.items) > 1
         return not self.top or node.lower(shape) is None
@@ -134,13 +161,13 @@ class _Reader:
                 if not wrap:
                     raise _Plain
                 name = stem(path.rpartition(".")[2])
-                return self.block(_scope(camel(name or "block"), path, None, node, shape, self.spread), node)
+                return self.block(_scope(camel(name or "block"), path, None, node, shape, spread=self.spread), node)
             case Take() | Each() | Zero():
                 raise _Plain
         lower = node.lower(shape)
         if lower is None:
             return Leaf(node.call(shape), path, type(node).__name__), node.out(shape)
-        return self.block(_scope(type(node).__name__, path, node, lower, shape, self.spread), node)
+        return self.block(_scope(type(node).__name__, path, node, lower, shape, spread=self.spread), node)
 
     def block(self, scope: Scope, node: Node) -> tuple[Part, Shape]:
         out, shape = scope.out[0], scope.ends[0]
@@ -156,22 +183,31 @@ class _Reader:
         key = (path, type(part).__name__)
         known = self.named.get(key)
         if known is not None:
-            if _form(self.parts[known]) != _form(part):
+            if form(self.parts[known]) != form(part):
                 raise _Differs(path)
             return known
-        word = {"Seq": "layers"}.get(key[1]) or snake(part.scope.kind if isinstance(part, Block) else getattr(part, "kind", ""))
+        word = {"Seq": "layers"}.get(key[1]) or snake(
+            part.scope.kind if isinstance(part, Block) else getattr(part, "kind", "")
+        )
         name = fresh(attribute("_".join(rel) or word), self.parts)
         self.parts[name], self.named[key] = part, name
         return name
 
     def chain(self, node: Chain, value: _Wires, path: str, rel: _Rel) -> _Wires:
-        for name, item, inside in _grouped(node) if self.top and not rel else [(n, i, True) for n, i in _pairs(node)]:
+        for name, item, inside in grouped(node) if self.top and not rel else [(n, i, True) for n, i in pairs(node)]:
             deeper = (*rel, name) if len(node.items) > 1 or not rel else rel
             value = self.walk(item, value, join(path, name) if inside else path, _words(deeper, "layer"))
         return value
 
     def items(self, node: Sum | Concat, value: _Wires, path: str, rel: _Rel) -> list[_Wire]:
-        return [_one(self.walk(item, value, join(path, name), _words((*rel, name), "branch"))) for name, item in _pairs(node)]
+        return [
+            _one(self.walk(item, value, join(path, name), _words((*rel, name), "branch"))) for name, item in pairs(node)
+        ]
+
+    def zero(self, shape: Shape) -> _Wire:
+        """Zeros are made from an input, so that nothing is computed for its shape alone."""
+        like = next((w for w in self.inputs if w.shape == shape), None)
+        return _Wire(Zeros(like.value) if like else Zeros(self.inputs[0].value, shape), shape)
 
     def sum(self, wires: list[_Wire], names: tuple[str, ...]) -> _Wire:
         live = [(n, w) for n, w in zip(names, wires, strict=True) if not isinstance(w.value, Zeros)]
@@ -179,8 +215,8 @@ class _Reader:
             return live[0][1] if live else wires[0]
         terms: list[Value] = []
         labels: list[str] = []
-        for name, wire in live:
-            inner = wire.value if isinstance(wire.value, Add) and not wire.value.name else None
+        for k, (name, wire) in enumerate(live):
+            inner = wire.value if not k and isinstance(wire.value, Add) and not wire.value.name else None
             terms.extend(inner.terms if inner else (wire.value,))
             labels.extend(inner.labels if inner else (name,))
         return _Wire(Add(tuple(terms), tuple(labels)), wires[0].shape)
@@ -194,7 +230,7 @@ class _Reader:
     def dag(self, node: Dag, value: _Wires, path: str, rel: _Rel) -> _Wires:
         sight = value if isinstance(value, tuple) else (value,)
         first = len(sight)
-        for name, item in _pairs(node):
+        for name, item in pairs(node):
             words = _words((*rel, name), "step")
             made = _one(self.walk(item, sight, join(path, name), words))
             if not isinstance(made.value, Arg) and not made.value.name:
@@ -215,7 +251,9 @@ class _Reader:
         names = ["state"] if len(node.state) == 1 else [f"state{i}" for i in range(len(node.state))]
         state = tuple(Arg(i, f"{prefix}_{name}" if prefix else name) for i, name in enumerate(names))
         inside = (_Wire(step, (width,)), *(_Wire(s, (w,)) for s, w in zip(state, node.state, strict=True)))
+        outer, self.inputs = self.inputs, inside
         new = self.walk(node.node, inside, path, rel)
+        self.inputs = outer
         made = tuple(w.value for w in (new if isinstance(new, tuple) else (new,)))
         return _Wire(Loop(value.value, step, state, tuple(node.state), made), (steps, node.state[0]))
 
@@ -228,7 +266,7 @@ class _Reader:
             return _Wire(Use(name, tuple(w.value for w in wires)), node.out(shape))
         if path in self.spread or (self.top and not rel):
             return self.walk(lower, value, path, rel)
-        scope = _scope(type(node).__name__, path, node, lower, shape, self.spread)
+        scope = _scope(type(node).__name__, path, node, lower, shape, spread=self.spread)
         if not scope.parts:
             return self.walk(lower, value, path, rel)
         use = Use(self.add(Block(scope), path, rel), tuple(wires[i].value for i in scope.reads))
@@ -238,10 +276,6 @@ class _Reader:
         return tuple(_Wire(Item(use, i), s) for i, s in enumerate(scope.ends))
 
 
-def _pairs(node: Chain | Sum | Concat | Dag) -> list[tuple[str, Node]]:
-    return list(zip(node.names, node.items, strict=True))
-
-
 def _one(value: _Wires) -> _Wire:
     return value[0] if isinstance(value, tuple) else value
 
@@ -249,33 +283,3 @@ def _one(value: _Wires) -> _Wire:
 def _words(names: _Rel, word: str) -> _Rel:
     """Names of which the last is an identifier: an item "0" of a chain is "layer0"."""
     return (*names[:-1], word + names[-1] if names[-1][:1].isdigit() and len(names) == 1 else names[-1])
-
-
-def _form(part: Part) -> object:
-    """What must be equal for a part to be met twice: its modules and how it runs them."""
-    if isinstance(part, Leaf):
-        return part.path
-    if isinstance(part, Seq):
-        return [_form(item) for item in part.items]
-    return {name: _form(inner) for name, inner in part.scope.parts.items()}, [shown(value) for value in part.scope.out]
-
-
-def _grouped(chain: Chain) -> list[tuple[str, Node, bool]]:
-    """The items of a chain, with neighbours of one class that are numbered (block1, block2) as one chain of their own."""
-    made: list[tuple[str, Node, bool]] = []
-    for (word, _), run in groupby(_pairs(chain), key=lambda pair: _run(*pair)):
-        pairs = list(run)
-        if len(pairs) > 1 or (not word and len(chain.items) > 1):
-            inner = Chain(tuple(n for n, _ in pairs), tuple(i for _, i in pairs))
-            made.append((plural(word or "layer"), inner, False))
-        else:
-            made.append((*pairs[0], True))
-    return made
-
-
-def _run(name: str, item: Node) -> tuple[str, object]:
-    word = stem(name)
-    while isinstance(item, Chain) and len(item.items) == 1:
-        item = item.items[0]
-    numbered = word != name and (not word or not isinstance(item, Chain))
-    return (word, type(item) if word else None) if numbered else (name, name)

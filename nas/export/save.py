@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -36,7 +35,7 @@ OURS = "architecture.json"
 @final
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the folder, its files, and the largest difference of each runnable one from the trained network."""
+    """What was written: the folder, its files, and the largest difference of each from the trained network."""
 
     folder: Path
     files: tuple[str, ...]
@@ -79,7 +78,8 @@ def export(
         shutil.rmtree(new / "__pycache__", ignore_errors=True)
         proof = {"largest_difference": gaps, "proved": True, "torch": torch.__version__}
         repro = {**(about.get("repro") or {}), "export": proof}
-        for file, content in ((OURS, architecture), ("metrics.json", about.get("metrics") or {}), ("repro.json", repro)):
+        metrics = about.get("metrics") or {}
+        for file, content in ((OURS, dict(architecture)), ("metrics.json", metrics), ("repro.json", repro)):
             (new / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         _replace(new, to)
     except BaseException:
@@ -88,7 +88,9 @@ def export(
     return Exported(to, tuple(sorted(f.name for f in to.iterdir())), gaps, True)
 
 
-def write(network: Node, shape: Shape, trained: nn.Module, folder: Path, *, name: str, about: Mapping[str, Json]) -> Source:
+def write(
+    network: Node, shape: Shape, trained: nn.Module, folder: Path, *, name: str, about: Mapping[str, Json]
+) -> Source:
     """Writes `model.py` and `weights.safetensors` alone, without a proof."""
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in trained.state_dict().items()}
     short = {getattr(torch, word): code for code, word in DTYPES.items()}
@@ -118,7 +120,8 @@ def _trained(network: Node, shape: Shape, module: nn.Module | Mapping[str, Tenso
         made.load_state_dict({k: v.detach().cpu() for k, v in weights.items()})
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"the weights do not fit the architecture: {reason}", fix="give both of the same trial") from None
+        message = f"the weights do not fit the architecture: {reason}"
+        raise UserError(message, fix="give both of the same trial") from None
     return made.eval()
 
 
@@ -162,7 +165,8 @@ def _judge(gaps: Mapping[str, float], most: float) -> None:
         allowed = TOLERANCE[file] * max(1.0, most)
         if not gap <= allowed:
             fix = "this is a fault of the export: please report it with the architecture"
-            raise UserError(f"{file} differs from the trained network by {gap:.2g}, {allowed:.2g} is allowed", fix=fix, code=ENVIRONMENT)
+            message = f"{file} differs from the trained network by {gap:.2g}, {allowed:.2g} is allowed"
+            raise UserError(message, fix=fix, code=ENVIRONMENT)
 
 
 def _replace(new: Path, to: Path) -> None:
@@ -172,6 +176,6 @@ def _replace(new: Path, to: Path) -> None:
         new.rename(to)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{to.name}-old-", dir=to.parent))
-    os.replace(to, old)
+    to.replace(old)
     new.rename(to)
     shutil.rmtree(old, ignore_errors=True)

@@ -14,10 +14,9 @@ from nas.export.classes import Classes, inlined
 from nas.export.copied import Copied, imported
 from nas.export.layout import Calling, docstring, lay, quoted
 from nas.export.params import Fitted, fit
-from nas.export.parts import Scope, leaves, reached
-from nas.export.parts import Use as _Use
+from nas.export.parts import leaves
 from nas.export.read import read
-from nas.export.unify import Find, Kind, kinds, paths
+from nas.export.unify import Kind, kinds, paths
 from nas.export.words import camel, fresh, stem
 from nas.graph import graph
 from nas.profile import measure
@@ -47,7 +46,7 @@ NORMALISE = '''def normalise(images: Tensor) -> Tensor:
     std = torch.tensor(STD, device=images.device).view(-1, 1, 1)
     return (images - mean) / std
 '''
-RESERVED = {"CLASSES", "DTYPES", "MEAN", "STD", "Path", "Tensor", "WEIGHTS", "json", "load", "nn", "normalise", "struct", "torch"}
+RESERVED = {"CLASSES", "DTYPES", "MEAN", "STD", "WEIGHTS", "Path", "Tensor", "json", "load", "nn", "normalise", "torch"}
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
 """Types of a safetensors file, as torch calls them."""
@@ -63,7 +62,9 @@ class Source:
     network: str
 
 
-def source(network: Node, shape: Shape, name: str, about: Mapping[str, Json], dtypes: tuple[str, ...] = ("F32", "I64")) -> Source:
+def source(
+    network: Node, shape: Shape, name: str, about: Mapping[str, Json], dtypes: tuple[str, ...] = ("F32", "I64")
+) -> Source:
     """`model.py` for a filled tree; `about["input"]` may name classes, mean and std; dtypes: of the weights.
 
     Raises UserError where a module's source cannot be copied.
@@ -94,14 +95,12 @@ def source(network: Node, shape: Shape, name: str, about: Mapping[str, Json], dt
     end = next(i for i in range(at, len(whole)) if whole[i].endswith('"""') and (i > at or whole[i].count('"""') == 2))
     whole[at : end + 1] = docstring(_what(network, shape, name), 4)
     text = _text([*blocks, whole], made[-1].name, copied, about.get("input") or {}, dtypes)
-    return Source(text, dict(_paths(made[-1], top, find)), made[-1].name)
+    return Source(text, dict(paths(made[-1], top, find)), made[-1].name)
 
 
-def _paths(kind: Kind, top: Scope, find: Find) -> list[tuple[str, str]]:
-    return list(paths(kind, top, find))
-
-
-def _text(blocks: list[list[str]], network: str, copied: Copied, given: Mapping[str, Json], dtypes: tuple[str, ...]) -> str:
+def _text(
+    blocks: list[list[str]], network: str, copied: Copied, given: Mapping[str, Json], dtypes: tuple[str, ...]
+) -> str:
     constants: list[str] = []
     if given.get("classes"):
         names = [quoted(str(c)) for c in given["classes"]]
@@ -109,14 +108,18 @@ def _text(blocks: list[list[str]], network: str, copied: Copied, given: Mapping[
     image = bool(given.get("mean")) and bool(given.get("std"))
     if image:
         for word in ("mean", "std"):
-            constants += lay(Calling("", tuple(repr(float(v)) for v in given[word]), ends="[]"), 0, f"{word.upper()} = ")
+            numbers = tuple(repr(float(v)) for v in given[word])
+            constants += lay(Calling("", numbers, ends="[]"), 0, f"{word.upper()} = ")
     known = tuple(f'"{d}": torch.{DTYPES[d]}' for d in dtypes)
     constants += lay(Calling("", known, ends="{}"), 0, "DTYPES = ")
     constants += ['WEIGHTS = Path(__file__).with_name("weights.safetensors")']
     body = [*blocks, *([NORMALISE.splitlines()] if image else []), LOAD.format(name=network).splitlines()]
+    if not any("Tensor" in line for block in body for line in block):
+        copied.imports.pop("Tensor")
     head = ["from __future__ import annotations", "", *imported(copied.imports), "", *constants]
     call = "model(normalise(images))" if image else "model(x)"
-    title = [f'"""{network}, a network found by architecture search; it needs PyTorch alone.', "", "    model = load()", f"    scores = {call}", '"""']
+    what = f"{network}, found by architecture search; it needs PyTorch alone."
+    title = docstring(f"{what}\n\nUse: `model = load()`, then `scores = {call}`.", 0)
     return "\n".join([*title, "", *head, *(line for block in body for line in ["", "", *block])]) + "\n"
 
 
@@ -140,7 +143,7 @@ def macs_run(network: Node, shape: Shape) -> int:
     need, total = set(flat.outputs), 0
     for n in range(len(flat.ops) - 1, -1, -1):
         op = flat.ops[n]
-        if n not in need:
+        if n not in need or op.kind == "zero":
             continue
         zero = [i for i in op.inputs if flat.ops[i].kind == "zero"] if op.kind == "sum" else []
         need.update(i for i in op.inputs if i not in zero)
@@ -158,7 +161,7 @@ def _written(value: Any, copied: Copied) -> str:
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool | int | float | complex):
-        return repr(value) if value == value and value not in {float("inf"), -float("inf")} else f'float("{value}")'
+        return repr(value) if "inf" not in repr(value) and "nan" not in repr(value) else f'float("{value}")'
     if isinstance(value, tuple | list):
         inner = ", ".join(_written(v, copied) for v in value)
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
@@ -173,7 +176,8 @@ def _written(value: Any, copied: Copied) -> str:
         return name
     if callable(value):
         return copied.add(value)
-    raise UserError(f"model.py cannot write the argument {value!r}", fix="use numbers, strings, tuples and classes in a node's Call")
+    fix = "use numbers, strings, tuples and classes in a node's Call"
+    raise UserError(f"model.py cannot write the argument {value!r}", fix=fix)
 
 
 def _name(written: list[Kind], top: Kind, taken: set[str]) -> None:
@@ -200,10 +204,6 @@ def _apart(kind: Kind, other: Kind) -> str:
     others = {place for s in other.every for place in s.path.split(".")}
     for step in zip(*places, strict=False):
         if len(set(step)) == 1 and step[0] not in others and stem(step[0]):
-            return f"{camel(step[0])}{kind.kind}" if camel(step[0]) != kind.kind else f"Other{kind.kind}"
+            word = camel(step[0])
+            return word if word.startswith(kind.kind) else f"{word}{kind.kind}"
     return kind.kind
-
-
-def unused(scope: Scope) -> bool:
-    """Whether some part of a scope is never read."""
-    return set(scope.parts) != {v.part for v in reached(scope.out) if isinstance(v, _Use)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias, final
 
 from torch import nn
@@ -36,7 +36,7 @@ class Slot:
 @final
 @dataclass(eq=False)
 class Layer:
-    """A torch module of a class: `make` is a slot of classes; `keyword` says which arguments are written with their name."""
+    """A torch module of a class: `make` is a slot of classes; `keyword` says which arguments are given by name."""
 
     make: Slot
     args: tuple[Slot, ...]
@@ -185,7 +185,7 @@ def _layer(parts: list[Leaf | None], item: str, there: tuple[bool, ...]) -> Laye
     return Layer(make, slots, tuple(i >= len(first.args) for i in range(len(names))), there)
 
 
-@lru_cache(maxsize=None)
+@cache
 def parameters(make: Callable[..., Any]) -> dict[str, Any]:
     """The parameters of a class and their defaults, in order."""
     try:
@@ -196,7 +196,7 @@ def parameters(make: Callable[..., Any]) -> dict[str, Any]:
 
 
 def kinds(top: Scope, fit: Callable[[Kind], None]) -> tuple[list[Kind], Find]:
-    """The classes of a network, inner ones first, and that of each scope; `fit` settles the parameters of each in turn."""
+    """The classes of a network, inner ones first, and that of each scope; `fit` settles their parameters in turn."""
     made: list[Kind] = []
     by: dict[int, Kind] = {}
     inner: dict[str, set[str]] = {}

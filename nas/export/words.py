@@ -6,6 +6,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Container
+from string import ascii_lowercase, ascii_uppercase
 
 from torch import nn
 
@@ -23,8 +24,8 @@ def snake(name: str) -> str:
 
 def attribute(name: str) -> str:
     """A name that an `nn.Module` can have as an attribute, and a function as a variable."""
-    taken = keyword.iskeyword(name) or hasattr(nn.Module, name) or hasattr(builtins, name) or name in {"self", "torch", "nn"}
-    return f"{name}_" if taken or name in {"training", "x"} else name
+    known = keyword.iskeyword(name) or hasattr(nn.Module, name) or hasattr(builtins, name)
+    return f"{name}_" if known or name in {"self", "torch", "nn", "training", "x"} else name
 
 
 def stem(name: str) -> str:
@@ -41,6 +42,7 @@ def fresh(name: str, taken: Container[str]) -> str:
     """The name, or where it is taken the same with the next letter behind it."""
     if name not in taken:
         return name
-    letters = (f"{name}_{letter}" if name[:1].islower() else f"{name}{letter.upper()}" for letter in "bcdefghijklmnopqrstuvwxyz")
+    behind = ascii_lowercase[1:] if name[:1].islower() else ascii_uppercase[1:]
+    letters = (f"{name}_{letter}" if name[:1].islower() else f"{name}{letter}" for letter in behind)
     free = (letter for letter in letters if letter not in taken)
     return next(free, None) or fresh(f"{name}_", taken)
