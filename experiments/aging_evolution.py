@@ -51,5 +51,7 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
         found = run.search(
             problem, strategy=strategy, evaluate=evaluate, trials=config.trials, study=name, epochs=config.epochs
         )
-        best[name] = {"accuracy": found[0].metrics["accuracy"], "architecture": space.spell(found[0].arch)} if found else None
+        best[name] = (
+            {"accuracy": found[0].metrics["accuracy"], "architecture": space.spell(found[0].arch)} if found else None
+        )
     return best

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from nas.graph import Graph, Op, graph
 from nas.tree import Node, Shape
 
-
 _Step: TypeAlias = tuple[str, nn.Module | None, tuple[int, ...], int, Op, tuple[int, ...]]
 
 

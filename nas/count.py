@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import prod
 from typing import TypeAlias
 
@@ -18,11 +18,11 @@ def count(plan: Plan) -> int:
     def names_of(hole: Hole) -> frozenset[str]:
         return names(hole)
 
-    @lru_cache(maxsize=None)
+    @cache
     def ways(holes: Plan, decided: Decided) -> int:
         return prod(component(group, _within(decided, group)) for group in _groups(holes, decided))
 
-    @lru_cache(maxsize=None)
+    @cache
     def component(holes: Plan, decided: Decided) -> int:
         first, rest = holes[0], holes[1:]
         name, known = first.choice.name, dict(decided)

@@ -19,9 +19,9 @@ from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators import Source
 from nas.evaluators.scratch import device_of
 from nas.executors import Local
+from nas.options import Options
 from nas.problem import Metrics, Proposal
 from nas.roles import Failed, Task, Work
-from nas.options import Options
 from nas.settings import Settings
 from nas.space import Json, Space
 from nas.training import Recipe, fit, seeded
@@ -50,7 +50,10 @@ class Probe:
             fit(module, few, None, data.info, self.recipe, seed=0, device=device, folder=None, report=lambda e, m: None)
             seconds = time.perf_counter() - start
         kilo = 1 if sys.platform == "darwin" else 1024
-        return {"images_per_second": len(few) / seconds, "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo}
+        return {
+            "images_per_second": len(few) / seconds,
+            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo,
+        }
 
 
 def estimate(settings: Settings, options: Options) -> dict[str, Json]:
@@ -64,7 +67,14 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
         runs = Local(1)
         try:
             runs.submit(
-                Task(0, "probe", Probe(problem.space, settings.source, recipe), Proposal(typical), settings.seed, Path(folder))
+                Task(
+                    0,
+                    "probe",
+                    Probe(problem.space, settings.source, recipe),
+                    Proposal(typical),
+                    settings.seed,
+                    Path(folder),
+                )
             )
             ended = runs.wait(600)
             while not ended:
@@ -80,7 +90,9 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
     workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
     # The probe had all cores; a worker beside others has one.
     speed = measured["images_per_second"] / (1 if options.gpus_per_trial else min(workers, cores) ** 0.5)
-    trial = (settings.images or there["train"]) * settings.epochs / speed + there["validation"] * settings.epochs / (3 * speed)
+    trial = (settings.images or there["train"]) * settings.epochs / speed + there["validation"] * settings.epochs / (
+        3 * speed
+    )
     last = (there["train"] + there["validation"]) * settings.final_epochs / measured["images_per_second"]
     searches = 2 if options.baseline else 1
     return {

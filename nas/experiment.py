@@ -13,10 +13,10 @@ from nas import plugins
 from nas.data import Data, load
 from nas.errors import UserError
 from nas.evaluators import Scratch, Source
+from nas.options import Options, Screen, make_executor
 from nas.problem import Problem, Trial
 from nas.roles import Evaluator, Executor, Strategy
 from nas.run import Run
-from nas.options import Options, Screen, make_executor
 from nas.space import Space
 from nas.study import Terms, best_of
 from nas.training import Recipe
@@ -34,12 +34,22 @@ class Experiment:
 
     @staticmethod
     def open(
-        name: str, config: Any, out: Path | None, *, executor: Literal["ray", "local"] | str, workers: int, screen: Screen
+        name: str,
+        config: Any,
+        out: Path | None,
+        *,
+        executor: Literal["ray", "local"] | str,
+        workers: int,
+        screen: Screen,
     ) -> Experiment:
         """The run of an experiment under a Config; a folder of another Config is refused."""
         if executor not in ("ray", "local"):
             raise UserError(f"no executor is called {executor!r}", fix="there are: ray, local")
-        settings = {"experiment": name, "format": 1, "config": {k: v for k, v in asdict(config).items() if k != "trials"}}
+        settings = {
+            "experiment": name,
+            "format": 1,
+            "config": {k: v for k, v in asdict(config).items() if k != "trials"},
+        }
         code = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
         run = Run.open(out or Path("runs") / f"{name}-{code}", settings)
         if json.dumps(run.settings, sort_keys=True) != json.dumps(settings, sort_keys=True):
@@ -71,7 +81,14 @@ class Experiment:
         return Scratch(space, source, Recipe(epochs=epochs))
 
     def search(
-        self, problem: Problem, *, strategy: Strategy, evaluate: Evaluator, trials: int, study: str = "search", epochs: int = 0
+        self,
+        problem: Problem,
+        *,
+        strategy: Strategy,
+        evaluate: Evaluator,
+        trials: int,
+        study: str = "search",
+        epochs: int = 0,
     ) -> list[Trial]:
         """The trials of a search, best first."""
         if self._executor is None:

@@ -51,7 +51,9 @@ class Found:
         except (OSError, SafetensorError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             fix = f"train it again: nas train {self.weights.parent.parent} --trial {self.trial.id}"
-            raise UserError(f"the weights of trial {self.trial.id} cannot be read: {line}", fix=fix, code=ENVIRONMENT) from None
+            raise UserError(
+                f"the weights of trial {self.trial.id} cannot be read: {line}", fix=fix, code=ENVIRONMENT
+            ) from None
         return module.eval()
 
 
@@ -90,7 +92,9 @@ class Finding:
         ranked = self.ranked(rank)
         if len(ranked) < rank:
             done = len(ranked)
-            what = f"the run {self.folder} has {done} done trials, rank {rank} was asked for" if done else self.nothing()
+            what = (
+                f"the run {self.folder} has {done} done trials, rank {rank} was asked for" if done else self.nothing()
+            )
             raise UserError(what, fix="give a smaller rank" if done else "", code=INFEASIBLE if not done else 2)
         return self.found(ranked[rank - 1])
 
@@ -130,7 +134,9 @@ class Finding:
             reasons[what] = reasons.get(what, 0) + 1
         counted = ", ".join(f"{n} {what}" for what, n in sorted(reasons.items())) or "none was tried"
         error = next((t.error.strip().splitlines()[-1] for t in trials if t.error.strip()), "")
-        return f"no network was found in {len(trials)} proposals: {counted}" + (f"; the first error: {error}" if error else "")
+        return f"no network was found in {len(trials)} proposals: {counted}" + (
+            f"; the first error: {error}" if error else ""
+        )
 
 
 def options(finding: Finding) -> Mapping[str, Json]:

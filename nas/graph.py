@@ -1,4 +1,4 @@
-"""A filled tree as a flat graph of operations with shapes: what build, profile, encodings and drawings are read from."""
+"""A filled tree as a flat graph of operations with shapes: build, profile, encodings and drawings read it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Kind: TypeAlias = Literal["input", "node", "sum", "concat", "zero", "at", "stack
 class Op:
     """One operation of a graph: what it is, whose values it reads, and the shape that it puts out.
 
-    path: the names on the way from the root, joined by dots; an operation met twice under one path has one set of weights.
-    node, shapes: the primitive and the shape (or shapes) that reach it, for kind "node"; index: the time, for kind "at".
+    path: the names on the way from the root, joined by dots; what is met twice under one path has one set of weights.
+    node, reads: the primitive and the shape (or shapes) that reach it, for kind "node"; index: the time, for "at".
     """
 
     kind: Kind
@@ -114,7 +114,9 @@ class _Tracer:
                 if not isinstance(value, tuple):
                     raise ValueError(f"{path or 'the root'}: a Take must stand inside a Dag")
                 source = node.source
-                return self.walk(node.node, tuple(value[i] for i in source) if isinstance(source, tuple) else value[source], path)
+                return self.walk(
+                    node.node, tuple(value[i] for i in source) if isinstance(source, tuple) else value[source], path
+                )
             case Each():
                 if not isinstance(value, tuple):
                     raise ValueError(f"{path or 'the root'}: Each needs several values, got one of shape {value.shape}")
@@ -149,7 +151,9 @@ class _Tracer:
         if len(wires) == 1:
             return wires[0]
         if any(w.shape != wires[0].shape for w in wires):
-            raise ValueError(f"{path or 'the root'}: a Sum needs equal shapes, got {', '.join(str(w.shape) for w in wires)}")
+            raise ValueError(
+                f"{path or 'the root'}: a Sum needs equal shapes, got {', '.join(str(w.shape) for w in wires)}"
+            )
         return self.add(Op("sum", path, tuple(w.at for w in wires), wires[0].shape))
 
     def concat(self, wires: list[_Wire], path: str) -> _Wire:

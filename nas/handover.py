@@ -26,7 +26,11 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
         "metrics": {**trial.metrics, **found.test},
         "repro": {"run": str(finding.folder), "trial": trial.id, "settings": settings.json()},
     }
-    architecture = {"space": trial.arch.space, "settings": dict(settings.space_settings), "choices": dict(trial.arch.labels)}
+    architecture = {
+        "space": trial.arch.space,
+        "settings": dict(settings.space_settings),
+        "choices": dict(trial.arch.labels),
+    }
     if ".py:" in settings.space:
         architecture["file"] = settings.space
     made: Exported = export(
@@ -45,6 +49,8 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
         "key": trial.arch.key,
         "to": str(where),
         "files": {kind: str(where / file) for kind, file in FILES.items() if file in made.files},
-        "largest_difference": {kind: made.largest_difference[file] for kind, file in FILES.items() if file in made.largest_difference},
+        "largest_difference": {
+            kind: made.largest_difference[file] for kind, file in FILES.items() if file in made.largest_difference
+        },
         "proved": made.proved,
     }

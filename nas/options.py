@@ -38,7 +38,9 @@ class Options:
         if self.workers < 0:
             raise UserError(f"--workers must be at least 1, got {self.workers}", fix="leave it out for one a core")
         if not 0 <= self.gpus_per_trial < math.inf:
-            raise UserError(f"--gpus-per-trial must be 0 or more, got {self.gpus_per_trial}", fix="0.25 packs four on a card")
+            raise UserError(
+                f"--gpus-per-trial must be 0 or more, got {self.gpus_per_trial}", fix="0.25 packs four on a card"
+            )
         if self.timeout is not None and self.timeout <= 0:
             raise UserError(f"--trial-timeout must be above 0 seconds, got {self.timeout}", fix="for example 600")
         if self.executor == "local" and self.ray:

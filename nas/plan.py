@@ -101,7 +101,9 @@ class _Planner:
             opens = (self.one(*(p for name, p in zip(node.names, items, strict=True) if name in s)) for s in sets)
             return (self.hole(node.keep, tuple(opens)),)
         pairs = zip(node.keep, items, strict=True)
-        return self.one(*(p if c is None else (self.hole(c, tuple(p if o else () for o in c.options)),) for c, p in pairs))
+        return self.one(
+            *(p if c is None else (self.hole(c, tuple(p if o else () for o in c.options)),) for c, p in pairs)
+        )
 
     def hole(self, choice: Choice, opens: tuple[Plan, ...]) -> Hole:
         opens = opens if any(opens) else ()

@@ -38,7 +38,9 @@ def package(name: str) -> ModuleType:
         return found
     spec = importlib.util.spec_from_file_location(name, home / "__init__.py", submodule_search_locations=[str(home)])
     if spec is None or spec.loader is None or not (home / "__init__.py").is_file():
-        raise UserError(f"there is no package {name} beside nas in {home.parent}", fix="install treenas anew", code=ENVIRONMENT)
+        raise UserError(
+            f"there is no package {name} beside nas in {home.parent}", fix="install treenas anew", code=ENVIRONMENT
+        )
     made = importlib.util.module_from_spec(spec)
     sys.modules[name] = made
     try:
@@ -67,7 +69,9 @@ def space(spec: str, **settings: Json) -> Space:
     except TypeError as error:
         raise UserError(f"the space {spec} cannot be made: {error}", fix="see `nas spaces` for its settings") from error
     if not isinstance(made, Space):
-        raise UserError(f"{spec} made {type(made).__name__}, not a nas.Space", fix="return nas.Space(name, root, input)")
+        raise UserError(
+            f"{spec} made {type(made).__name__}, not a nas.Space", fix="return nas.Space(name, root, input)"
+        )
     return made
 
 

@@ -81,7 +81,10 @@ class Proposal:
 @final
 @dataclass(frozen=True)
 class Trial:
-    """A proposal and what became of it; reason (error, memory, nan, timeout, died, a broken limit) where it is not done."""
+    """A proposal and what became of it.
+
+    reason: error, memory, nan, timeout or died where it failed, the broken limit where it is infeasible.
+    """
 
     id: int
     proposal: Proposal
@@ -127,7 +130,7 @@ class Problem:
         return sum(max(0.0, o) / limit for o, limit in zip(over, limits, strict=True))
 
     def better(self, a: Metrics, b: Metrics) -> bool:
-        """Whether `a` dominates `b`: less violation, or none and no objective worse and one better (Deb et al. 2002)."""
+        """Whether `a` dominates `b`: less violation, or as much, no objective worse, one better (Deb et al. 2002)."""
         va, vb = self.violation(a), self.violation(b)
         if va != vb:
             return va < vb

@@ -114,7 +114,7 @@ Outcome: TypeAlias = Callable[[], Metrics]
 
 
 class Executor(Protocol):
-    """Runs tasks elsewhere: each that was submitted comes back once, and what it raised is raised by its outcome alone."""
+    """Runs tasks elsewhere: each that is submitted comes back once; what it raised, its outcome alone raises."""
 
     @property
     def capacity(self) -> int:

@@ -44,7 +44,9 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise UserError(f"the run's folder {folder} cannot be written: {error.strerror}", code=ENVIRONMENT) from error
+            raise UserError(
+                f"the run's folder {folder} cannot be written: {error.strerror}", code=ENVIRONMENT
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -137,7 +139,9 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -146,7 +150,9 @@ def settings_in(folder: Path) -> dict[str, Json]:
     try:
         made = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{folder} is no run: it has no {SETTINGS}", fix="give the folder that `nas search` printed") from None
+        raise UserError(
+            f"{folder} is no run: it has no {SETTINGS}", fix="give the folder that `nas search` printed"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / SETTINGS} is torn: {error}", fix="give another --out", code=ENVIRONMENT) from error
     if not isinstance(made, dict):

@@ -76,7 +76,12 @@ class _Main:
         device = tuple(c for c in problem.constraints if c.metric not in COSTS)
         evaluate = Scratch(problem.space, settings.source, settings.trained(settings.epochs), device)
         terms = Terms(
-            name, self.run.folder.name, self.run.folder.resolve(), self.options.needs, self.options.timeout, settings.epochs
+            name,
+            self.run.folder.name,
+            self.run.folder.resolve(),
+            self.options.needs,
+            self.options.timeout,
+            settings.epochs,
         )
         if self.executor is None:
             self.executor = make_executor(self.options, self.run.folder.name, self.screen)
@@ -113,7 +118,9 @@ class _Main:
         settings, key = self.settings, best.arch.key
         if self.executor is not None:
             self.executor.close()
-        self.executor = make_executor(replace(self.options, workers=1, timeout=None), self.run.folder.name, self.screen, whole=True)
+        self.executor = make_executor(
+            replace(self.options, workers=1, timeout=None), self.run.folder.name, self.screen, whole=True
+        )
         recipe = settings.trained(epochs or settings.final_epochs)
         self.screen.phase(f"training {best.arch.space}-{key[:4]} on all images", 0)
         evaluate = Retrained(settings.made_space, settings.source, recipe)
@@ -146,7 +153,9 @@ def _alone(runs: Executor, task: Task, epoch: Callable[[int], None]) -> Mapping[
                 ) from failed
 
 
-def train(finding: Finding, trial: Trial, options: Options, *, epochs: int | None = None, screen: Screen | None = None) -> Finding:
+def train(
+    finding: Finding, trial: Trial, options: Options, *, epochs: int | None = None, screen: Screen | None = None
+) -> Finding:
     """Train a trial's architecture on train and validation images, and test it once."""
     run = Run.open(finding.folder, finding.run.settings)
     try:

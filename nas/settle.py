@@ -32,7 +32,7 @@ def settle(
     recipe: Mapping[str, Json] | None = None,
     gpu: bool | None = None,
 ) -> Settings:
-    """The settings of a search, with what was left out chosen by the data: a small cell space for digits, else mobile."""
+    """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile."""
     for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, got {value}")

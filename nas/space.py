@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias, final
@@ -54,7 +55,11 @@ class Architecture:
     def from_json(text: str) -> Architecture:
         """The architecture of a JSON object with "space" and "choices"; ValueError where it is none."""
         made = json.loads(text)
-        if not isinstance(made, dict) or not isinstance(made.get("space"), str) or not isinstance(made.get("choices"), dict):
+        if (
+            not isinstance(made, dict)
+            or not isinstance(made.get("space"), str)
+            or not isinstance(made.get("choices"), dict)
+        ):
             raise ValueError('an architecture is a JSON object with "space" (a name) and "choices" (an object)')
         for name, label in made["choices"].items():
             if isinstance(label, bool) or not isinstance(label, str | int | float):
@@ -131,7 +136,7 @@ class Space:
 
     @cached_property
     def choices(self) -> Mapping[str, Choice]:
-        """All choices by name, in the order in which they are asked; ValueError where one name has two sets of labels."""
+        """All choices by name, in the order of asking; ValueError where one name has two sets of labels."""
         found: dict[str, Choice] = {}
         for hole in ordered(self._plan):
             if found.setdefault(hole.name, hole).labels != hole.labels:
@@ -180,7 +185,7 @@ class Space:
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
         """Every member that differs in one choice; holes that open anew take their first option."""
         for name, label in arch.choices:
-            for k, other in enumerate(self.choices[name].labels):
+            for other in self.choices[name].labels:
                 if other == label:
                     continue
                 new = {**arch.labels, name: other}
@@ -202,10 +207,8 @@ class Space:
                 at += 1
                 return path[at - 1][0]
 
-            try:
+            with suppress(Refused):
                 yield self.decide(pick)
-            except Refused:
-                pass
             while path and path[-1][0] + 1 == path[-1][1]:
                 path.pop()
             if not path:

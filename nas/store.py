@@ -71,7 +71,9 @@ class Store:
                     fix="open it with the nas that made it, or give another --out",
                 )
             self._db.execute("select state, told from trials limit 1").fetchone()
-            (self._clock,) = self._db.execute("select max(ifnull(max(told), 0), ifnull(max(asked), 0)) from trials").fetchone()
+            (self._clock,) = self._db.execute(
+                "select max(ifnull(max(told), 0), ifnull(max(asked), 0)) from trials"
+            ).fetchone()
 
     def close(self) -> None:
         """Close the file."""
@@ -104,15 +106,21 @@ class Store:
         note = json.dumps(dict(proposal.note), sort_keys=True)
         values = (study, trial.id, proposal.arch.to_json(), proposal.budget, proposal.parent, note, same, self._tick())
         self._write(
-            "insert into trials(study, id, arch, budget, parent, note, same, state, metrics, reason, error, seconds, asked)"
-            " values (?, ?, ?, ?, ?, ?, ?, 'running', '{}', '', '', 0, ?)",
+            "insert into trials (study, id, arch, budget, parent, note, same, asked, state, metrics, reason,"
+            " error, seconds) values (?, ?, ?, ?, ?, ?, ?, ?, 'running', '{}', '', '', 0)",
             values,
         )
         return trial
 
     def finish(self, study: str, trial: Trial) -> None:
         """Enter what became of a trial; the strategy is told next."""
-        values = (trial.state, json.dumps(dict(trial.metrics), sort_keys=True), trial.reason, trial.error, trial.seconds)
+        values = (
+            trial.state,
+            json.dumps(dict(trial.metrics), sort_keys=True),
+            trial.reason,
+            trial.error,
+            trial.seconds,
+        )
         self._write(
             "update trials set state=?, metrics=?, reason=?, error=?, seconds=?, told=? where study=? and id=?",
             (*values, self._tick(), study, trial.id),
@@ -162,7 +170,9 @@ class Store:
         """What the trials reported, by trial, in the order of the epochs."""
         found: dict[int, list[tuple[int, Metrics]]] = {}
         with self._guarded():
-            rows = self._db.execute("select trial, epoch, metrics from epochs where study=? order by trial, epoch", (study,))
+            rows = self._db.execute(
+                "select trial, epoch, metrics from epochs where study=? order by trial, epoch", (study,)
+            )
             for trial, epoch, metrics in rows.fetchall():
                 found.setdefault(trial, []).append((epoch, json.loads(metrics)))
         return found
@@ -170,7 +180,9 @@ class Store:
     def states(self, study: str) -> Mapping[str, int]:
         """How many trials are in each state."""
         with self._guarded():
-            rows = self._db.execute("select state, count(*) from trials where study=? group by state", (study,)).fetchall()
+            rows = self._db.execute(
+                "select state, count(*) from trials where study=? group by state", (study,)
+            ).fetchall()
         return Counter(dict(rows))
 
     def fact(self, name: str) -> Json:

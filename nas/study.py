@@ -17,7 +17,7 @@ from nas.roles import Evaluator, Executor, Failed, Infeasible, Lost, Needs, Outc
 from nas.store import Store
 
 FREE = 50
-"""How many proposals a run may make for each trial that it was asked for; repeats and infeasible ones cost nothing else."""
+"""How many proposals a run may make for each trial that it was asked for, repeats and infeasible ones included."""
 LOSSES = 3
 """How often a trial is put back after its machine went away, before it counts as failed."""
 
@@ -122,7 +122,7 @@ class _Study:
         self.started: dict[int, float] = {}
 
     def replay(self) -> None:
-        """Bring the strategy to where the ledger says that it was; trials that ran when the driver died are put back."""
+        """Bring the strategy to where the ledger says it was; trials that ran when the driver died are put back."""
         same = self.store.same(self.terms.study)
         running: dict[int, Trial] = {}
         for event in self.store.events(self.terms.study):
@@ -132,7 +132,8 @@ class _Study:
                 if proposal is None or (proposal.arch, proposal.budget) != (trial.proposal.arch, trial.proposal.budget):
                     raise UserError(
                         f"trial {trial.id} of the ledger is {trial.arch.key}, but the strategy now proposes "
-                        f"{proposal.arch.key if proposal else 'nothing'}: the ledger was written by another strategy or version",
+                        f"{proposal.arch.key if proposal else 'nothing'}: "
+                        "the ledger was written by another strategy or version",
                         fix="give another --out to begin anew",
                     )
                 running[trial.id], self.last = trial, trial.id
@@ -224,14 +225,18 @@ class _Study:
             trial = replace(trial, state=State.INFEASIBLE, metrics=metrics, reason=limit.reason, seconds=seconds)
         except Failed as failed:
             error = failed.trace or failed.message
-            trial = replace(trial, state=State.FAILED, metrics=screening.metrics, reason=failed.reason, error=error, seconds=seconds)
+            trial = replace(
+                trial, state=State.FAILED, metrics=screening.metrics, reason=failed.reason, error=error, seconds=seconds
+            )
         except Lost as lost:
             if self.store.lose(self.terms.study, trial) <= LOSSES:
                 self.store.restart(self.terms.study, trial)
                 self.back.append(trial)
                 return
             error = f"lost {LOSSES + 1} times, last: {lost}"
-            trial = replace(trial, state=State.FAILED, metrics=screening.metrics, reason="died", error=error, seconds=seconds)
+            trial = replace(
+                trial, state=State.FAILED, metrics=screening.metrics, reason="died", error=error, seconds=seconds
+            )
         self.known[screening.same, trial.proposal.budget] = trial
         self.finish(trial)
         for repeat in self.repeats.pop(trial.id, []):
@@ -241,7 +246,9 @@ class _Study:
         """End a trial whose network is one that was tried: its metrics at no cost, with its own params and MACs."""
         own = self.problem.screen(trial.arch).metrics
         metrics = {**first.metrics, **own} if first.state is State.DONE else own
-        reason = f"the network of trial {first.id}" + (f", which is {first.state}" if first.state is not State.DONE else "")
+        reason = f"the network of trial {first.id}" + (
+            f", which is {first.state}" if first.state is not State.DONE else ""
+        )
         self.finish(replace(trial, state=State.REPEAT, metrics=metrics, reason=reason))
 
     def finish(self, trial: Trial) -> None:

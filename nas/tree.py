@@ -6,7 +6,7 @@ import re
 from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 from typing import Any, Literal, TypeAlias, final
 
@@ -24,7 +24,7 @@ LABEL = re.compile(r"[A-Za-z0-9_]+\Z")
 
 
 class Refused(ValueError):
-    """A filled tree that is no member of its space."""
+    """A filled tree that is no member."""
 
 
 @final
@@ -34,7 +34,7 @@ class Choice:
 
     name: a dotted path in the paper's words, "stage2.width".
     options: numbers, strings, tuples of item names (for `keep`) or nodes, never a mix.
-    labels: how each option is written in an architecture; for numbers and strings they are the options themselves.
+    labels: how each option is written in an architecture; numbers and strings are written as they are.
     """
 
     name: str
@@ -48,17 +48,16 @@ class Choice:
             raise ValueError(f"choice {self.name!r} has no options")
         kinds = {_kind(o) for o in options}
         if len(kinds) > 1:
-            raise ValueError(f"choice {self.name!r} mixes {' and '.join(sorted(kinds))}; its options must be of one kind")
+            raise ValueError(f"choice {self.name!r} mixes {' and '.join(sorted(kinds))}; options must be of one kind")
         kind, labels = kinds.pop(), tuple(self.labels)
         if not labels:
             if kind == "nodes":
-                raise ValueError(f"choice {self.name!r} is over nodes and needs labels: Choice.over(name, label=node, ...)")
+                raise ValueError(f"choice {self.name!r} is over nodes and needs labels: Choice.over(name, a=node, ...)")
             labels = tuple("_".join(o) or "none" for o in options) if kind == "sets" else options
         if len(labels) != len(options) or len(set(labels)) != len(labels):
             raise ValueError(f"choice {self.name!r} needs {len(options)} different labels, got {labels}")
-        for label in labels:
-            if isinstance(label, str) and not LABEL.match(label):
-                raise ValueError(f"choice {self.name!r} has the label {label!r}; labels are letters, digits and _")
+        if bad := [label for label in labels if isinstance(label, str) and not LABEL.match(label)]:
+            raise ValueError(f"choice {self.name!r} has the label {bad[0]!r}; labels are letters, digits and _")
         object.__setattr__(self, "labels", labels)
 
     @staticmethod
@@ -96,9 +95,8 @@ def _kind(option: object) -> str:
 class Cost:
     """What a layer costs for one input.
 
-    params: learned numbers; macs: multiply-accumulates of convolutions, linear layers and attention (no norms,
-    activations or biases); activations: elements that convolutions put out (Radosavovic et al. 2020,
-    arXiv:2003.13678, section 3.3).
+    params: learned numbers; macs: multiply-accumulates of convolutions, linear layers and attention, biases apart;
+    activations: elements that convolutions put out (Radosavovic et al. 2020, arXiv:2003.13678, section 3.3).
     """
 
     params: int = 0
@@ -138,9 +136,11 @@ class Node(ABC):
         super().__init_subclass__(**rest)
         if cls.__bases__ != (Node,):
             raise TypeError(f"{cls.__name__} must derive from Node alone: a node is final, wrap it instead")
-        has = {name for name in ("lower", "call", "out", "cost") if name in vars(cls)}
+        has = {"lower", "call", "out", "cost"} & set(vars(cls))
         if not structure and has not in ({"lower"}, {"call", "out", "cost"}):
-            raise TypeError(f"{cls.__name__} defines {sorted(has)}; a composite defines lower, a primitive call, out, cost")
+            raise TypeError(
+                f"{cls.__name__} defines {sorted(has)}; a composite defines lower, a primitive call, out, cost"
+            )
 
     def lower(self, shape: Shape) -> Node | None:
         """What a composite is made of, for this input; None for a primitive."""
@@ -162,9 +162,8 @@ class Node(ABC):
 def _named(kind: str, names: tuple[str, ...], items: tuple[Tree, ...]) -> None:
     if len(names) != len(items) or len(set(names)) != len(names):
         raise ValueError(f"a {kind} needs one name for each of its {len(items)} items, all different, got {names}")
-    for name in names:
-        if not LABEL.match(name):
-            raise ValueError(f"a {kind} has an item named {name!r}; names are letters, digits and _")
+    if bad := [name for name in names if not LABEL.match(name)]:
+        raise ValueError(f"a {kind} has an item named {bad[0]!r}; names are letters, digits and _")
 
 
 @final
@@ -233,7 +232,7 @@ class Concat(Node, structure=True):
 @final
 @dataclass(frozen=True)
 class Dag(Node, structure=True):
-    """Named steps, each of which sees the inputs and the values of all earlier steps, and says by `Take` which it reads.
+    """Named steps; each sees the inputs and the values of all earlier steps, and says by `Take` which it reads.
 
     output: "last" step, the "loose" ends (steps nobody took) joined along the first axis, or "all" steps joined.
     """
@@ -292,7 +291,7 @@ class Identity(Node, structure=True):
     """Its input, unchanged."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def parts(cls: type) -> tuple[str, ...]:
     """The names of a node class's fields."""
     return tuple(f.name for f in fields(cls))

@@ -16,7 +16,7 @@ from nas.tree import Label
 @final
 @dataclass(frozen=True)
 class OneHot:
-    """A column for each (choice, label) that was seen: 1 where the architecture made it, 0 else, or where it is closed."""
+    """A column for each (choice, label) that was seen: 1 where the architecture made it, else 0."""
 
     columns: tuple[tuple[str, Label], ...]
 

@@ -33,7 +33,9 @@ class Forest:
         made._code = OneHot.of(archs)
         made._floor = max(float(np.std(y)) / 100, 1e-9)
         rows = _joined(made._code(archs), features)
-        made._model = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1).fit(rows, y)
+        made._model = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1).fit(
+            rows, y
+        )
         return made
 
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:

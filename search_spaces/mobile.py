@@ -17,7 +17,7 @@ SMALLEST = 7
 
 
 def mobile(
-    input: tuple[int, int, int] = (3, 224, 224),  # noqa: A002  # the word of the project for an input shape
+    input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
     widths: tuple[int, ...] = (16, 24, 40, 80),
     multipliers: tuple[float, ...] = (0.5, 0.75, 1.0),

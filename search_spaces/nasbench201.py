@@ -16,7 +16,7 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 
 
 def nasbench201(
-    input: tuple[int, int, int] = (3, 32, 32),  # noqa: A002  # the word of the project for an input shape
+    input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
     cells: int = 5,
     channels: int = 16,

@@ -15,7 +15,7 @@ import os, sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
 {make}
-from nas.testing_executors import task
+from nas.testing.executors import task
 class Mine:
     def __call__(self, proposal, work):
         (work.folder.parent / "ours").write_text(str(os.getpid()))

@@ -19,7 +19,20 @@ from nas.cli import run
 from nas.cli.commands import COMMANDS
 
 HOME = Path(__file__).parent.parent
-SMALL = ["--executor", "local", "--workers", "1", "--epochs", "1", "--final-epochs", "2", "--set", "cells=1", "--set", "channels=4"]
+SMALL = [
+    "--executor",
+    "local",
+    "--workers",
+    "1",
+    "--epochs",
+    "1",
+    "--final-epochs",
+    "2",
+    "--set",
+    "cells=1",
+    "--set",
+    "channels=4",
+]
 SEARCH = ["search", "--space", "nasbench201", "--data", "digits", *SMALL]
 
 
@@ -60,14 +73,27 @@ def test_every_command_has_help_with_an_example(capsys):
 
 def test_search_has_the_fixed_flags(capsys):
     _, out, _ = typed(capsys, "search", "--help")
-    flags = "space data strategy trials epochs seed max out executor workers ray gpus-per-trial trial-timeout baseline dry-run json"
-    for flag in flags.split():
+    flags = "space data strategy trials epochs seed max out executor workers ray gpus-per-trial trial-timeout baseline"
+    for flag in [*flags.split(), "dry-run", "json"]:
         assert f"--{flag}" in out
 
 
 def test_search_says_what_it_found(folder, capsys):
     made = said(capsys, *SEARCH, "--trials", "4", "--baseline", "random", "--out", folder)
-    assert set(made) >= {"run", "state", "space", "data", "strategy", "seed", "seconds", "trials", "best", "final", "baseline", "export"}
+    assert set(made) >= {
+        "run",
+        "state",
+        "space",
+        "data",
+        "strategy",
+        "seed",
+        "seconds",
+        "trials",
+        "best",
+        "final",
+        "baseline",
+        "export",
+    }
     assert made["state"] == "done"
     assert made["trials"]["done"] == 4
     assert set(made["trials"]) == {"done", "failed", "infeasible", "repeat"}
@@ -116,7 +142,6 @@ def test_test_images_are_read_once_and_only_at_the_end(folder, tmp_path, capsys,
     real = scratch.load_test
     monkeypatch.setattr(scratch, "load_test", lambda *a, **k: opened.append(a) or real(*a, **k))
     from nas import options
-
     from tests.inline import Inline
 
     class Folded(Inline):
@@ -226,7 +251,20 @@ def test_dry_run_tells_the_cost_and_leaves_nothing(tmp_path, capsys):
 
 def test_run_lists_and_runs_experiments(tmp_path, capsys):
     assert "aging_evolution" in said(capsys, "run")["experiments"]
-    flags = ["--trials", "3", "--epochs", "1", "--channels", "4", "--executor", "local", "--workers", "1", "--out", tmp_path / "e"]
+    flags = [
+        "--trials",
+        "3",
+        "--epochs",
+        "1",
+        "--channels",
+        "4",
+        "--executor",
+        "local",
+        "--workers",
+        "1",
+        "--out",
+        tmp_path / "e",
+    ]
     made = said(capsys, "run", "aging_evolution", *flags)
     assert made["experiment"] == "aging_evolution"
     assert set(made["evolution"]) == {"accuracy", "architecture"}
@@ -309,7 +347,9 @@ def test_a_run_of_another_version_is_refused(folder, tmp_path, capsys):
 
 def test_every_candidate_failing_is_told(tmp_path, capsys):
     text = "import nas, torch\nfrom search_spaces.ops import Classifier\n\nclass Bad(torch.nn.Module):\n"
-    text += "    def __init__(self, width):\n        super().__init__()\n        self.c = torch.nn.Conv2d(1, width, 1)\n"
+    text += (
+        "    def __init__(self, width):\n        super().__init__()\n        self.c = torch.nn.Conv2d(1, width, 1)\n"
+    )
     text += "    def forward(self, x):\n        y = self.c(x)\n        if x.device.type == 'cpu':\n"
     text += "            raise RuntimeError('this module is broken')\n        return y\n\ndef space(input, classes):\n"
     text += "    bad = nas.Module.of(Bad, width=nas.Choice('width', (4, 8)))\n"

@@ -18,7 +18,7 @@ from nas.errors import ENVIRONMENT, UserError
 from nas.executors import Local, pack
 from nas.executors.work import LOG, attempt, cores, threads
 from nas.roles import Executor, Failed, Infeasible, Outcome, Report
-from nas.testing_executors import LAWS, Echo, Meets, Returns, Sleeps, check_executor, play, task
+from nas.testing.executors import LAWS, Echo, Meets, Returns, Sleeps, check_executor, play, task
 from tests.dying import LOCAL, MAIN, THREAD, appears, check_killed_driver, gone
 
 

@@ -18,7 +18,7 @@ from nas.errors import ENVIRONMENT, UserError
 from nas.executors import ray_cluster
 from nas.executors.ray import RayExecutor
 from nas.roles import Needs
-from nas.testing_executors import Reports, check_executor, task
+from nas.testing.executors import Reports, check_executor, task
 from tests.dying import MAIN, RAY, ROOT, appears, check_killed_driver
 
 
@@ -39,9 +39,9 @@ def test_ray_keeps_the_laws(cluster: ray_cluster.Cluster, tmp_path: Path) -> Non
 
 @pytest.mark.ray
 def test_ray_shows_a_trial_by_its_name_and_a_study_by_its_numbers(cluster: ray_cluster.Cluster, tmp_path: Path) -> None:
-    from ray.util.state import list_tasks  # noqa: PLC0415  # slow to import
+    from ray.util.state import list_tasks  # slow to import
 
-    from nas.executors.gauges import Gauges  # noqa: PLC0415  # beside it
+    from nas.executors.gauges import Gauges  # beside it
 
     gauges = Gauges("search-7")
     gauges.update({"done": 4, "failed": 1}, 0.5, 0.25)
@@ -135,7 +135,7 @@ LOSS = textwrap.dedent("""
     from ray.cluster_utils import Cluster
     from nas.executors.ray import RayExecutor
     from nas.roles import Lost
-    from nas.testing_executors import Echo, Reports, task
+    from nas.testing.executors import Echo, Reports, task
     folder = Path({folder!r})
     cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0}})
     machine = cluster.add_node(num_cpus=1)

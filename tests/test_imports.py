@@ -29,7 +29,7 @@ nas.settle nas.finding
 nas.export
 nas.handover nas.searching nas.estimate nas.experiment
 nas
-nas.testing nas.testing_executors
+nas.testing
 nas.cli
 nas.__main__
 search_spaces.ops
@@ -95,7 +95,7 @@ def test_there_are_no_circles():
     done, path = set(), []
 
     def visit(module):
-        assert module not in path, f"a circle: {' -> '.join([*path[path.index(module):], module])}"
+        assert module not in path, f"a circle: {' -> '.join([*path[path.index(module) :], module])}"
         if module in done or module not in edges:
             return
         path.append(module)

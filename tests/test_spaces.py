@@ -69,11 +69,19 @@ def test_nasbench201_has_the_published_counts():
 
 
 def test_nasbench201_counts_are_a_sum_over_edges():
-    known, space, rng = json.loads((REFERENCES / "nasbench201.json").read_text()), nasbench201(), np.random.default_rng(0)
+    known, space, rng = (
+        json.loads((REFERENCES / "nasbench201.json").read_text()),
+        nasbench201(),
+        np.random.default_rng(0),
+    )
     for _ in range(50):
         arch = space.sample(rng)
         ops = list(arch.labels.values())
-        expected = 73306 + ops.count("nor_conv_3x3") * known["conv3x3_edge"] + ops.count("nor_conv_1x1") * known["conv1x1_edge"]
+        expected = (
+            73306
+            + ops.count("nor_conv_3x3") * known["conv3x3_edge"]
+            + ops.count("nor_conv_1x1") * known["conv1x1_edge"]
+        )
         assert profile(space.network(arch), space.input).total.params == expected
 
 
@@ -83,12 +91,17 @@ def test_nasbench201_has_6466_different_cells():
 
 
 def test_an_enumeration_of_mobile_has_the_size():
-    space = mobile((1, 16, 16), 2, widths=(8, 16), multipliers=(1.0,), depths=(1, 2), kernels=(3, 5), expands=(2, 3), squeezes=(0,))
+    space = mobile(
+        (1, 16, 16), 2, widths=(8, 16), multipliers=(1.0,), depths=(1, 2), kernels=(3, 5), expands=(2, 3), squeezes=(0,)
+    )
     assert space.size == (4 + 16) ** 2 == len(set(space))
 
 
 def test_the_default_mobile_counts_its_architectures():
-    block, widths = 3 * 4 * 2, (2, 2, 3, 3)  # 0.5 and 0.75 of 16 and of 24 round to the same multiples of 8, or to all of it
+    block, widths = (
+        3 * 4 * 2,
+        (2, 2, 3, 3),
+    )  # 0.5 and 0.75 of 16 and of 24 round to the same multiples of 8, or to all of it
     assert mobile().size == (block + block**2 + block**3) ** 4 * prod(widths)
     assert [len(mobile().choices[f"stage{s}.width"].options) for s in (1, 2, 3, 4)] == list(widths)
 
@@ -111,7 +124,9 @@ def test_a_users_file_that_is_off_is_named(tmp_path):
     with pytest.raises(nas.UserError, match="did you mean space"):
         plugins.space(own(tmp_path, MINE, "other.py").replace(":space", ":spce"))
     with pytest.raises(nas.UserError, match="made int, not a nas.Space"):
-        plugins.space(own(tmp_path, "def space(input, classes):\n    return 3\n", "three.py"), input=(1, 8, 8), classes=2)
+        plugins.space(
+            own(tmp_path, "def space(input, classes):\n    return 3\n", "three.py"), input=(1, 8, 8), classes=2
+        )
 
 
 def test_an_unknown_space_offers_the_nearest():
@@ -124,7 +139,9 @@ def test_an_unknown_space_offers_the_nearest():
 def test_an_architecture_moves_between_settings_of_one_space():
     small, large = nasbench201(cells=1, channels=4), nasbench201()
     arch = small.sample(np.random.default_rng(0))
-    assert profile(large.network(arch), large.input).total.params > profile(small.network(arch), small.input).total.params
+    assert (
+        profile(large.network(arch), large.input).total.params > profile(small.network(arch), small.input).total.params
+    )
 
 
 def test_a_text_that_is_no_architecture_is_refused():

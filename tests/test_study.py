@@ -24,7 +24,9 @@ PROBLEM = Problem(nasbench201(cells=1))
 
 def go(store, tmp_path, trials=40, *, strategy=Evolution, evaluate=rated, executor=None, problem=PROBLEM):
     runs = executor or Inline()
-    return search(problem, strategy(problem), evaluate, runs, store, Terms("search", "t", tmp_path), trials=trials, seed=3)
+    return search(
+        problem, strategy(problem), evaluate, runs, store, Terms("search", "t", tmp_path), trials=trials, seed=3
+    )
 
 
 def archs(store):
@@ -152,9 +154,15 @@ def test_a_lost_trial_is_put_back_and_given_up_at_last(tmp_path):
 def test_proposals_have_an_end(tmp_path):
     impossible = Problem(PROBLEM.space, constraints=(at_most("params", 10),))
 
-
     made = search(
-        impossible, _Blind(impossible), rated, Inline(), Store(tmp_path / "a"), Terms("search", "t", tmp_path), trials=2, seed=0
+        impossible,
+        _Blind(impossible),
+        rated,
+        Inline(),
+        Store(tmp_path / "a"),
+        Terms("search", "t", tmp_path),
+        trials=2,
+        seed=0,
     )
     assert made.finished == 0
     assert made.states[State.INFEASIBLE] == 2 * FREE

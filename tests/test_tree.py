@@ -85,7 +85,10 @@ def keep_spaces():
     each = tuple(Choice(f"on{k}", (0, 1)) if k else None for k in range(3))
     head, moves = Classifier(3), "a concatenation of a variable set moves channels"
     yield Space("two_of", Chain.of(stem=Conv(4), sum=Sum.of(two, **steps), head=head), (3, 8, 8)), 3 * 4
-    yield Space("any_of", Chain.of(stem=Conv(4), cat=Concat.of(each, **steps), head=head), (3, 8, 8), shares=moves), 2 * 3 * 3
+    yield (
+        Space("any_of", Chain.of(stem=Conv(4), cat=Concat.of(each, **steps), head=head), (3, 8, 8), shares=moves),
+        2 * 3 * 3,
+    )
 
 
 @pytest.mark.parametrize(("space", "size"), list(keep_spaces()), ids=lambda v: getattr(v, "name", ""))
@@ -105,7 +108,7 @@ def structure():
     pair = Dag.of(a=Take(0, Conv(4)), b=Take(0, Conv(4)), both=Take((1, 2), Chain.of(each=Each(Norm()), sum=_Add())))
     scan = Chain.of(flat=_Rows(), scan=Scan(_Cell(5), (5,)), last=Flatten(), out=Linear(3))
     yield "dag_loose", Chain.of(dag=dag, head=Classifier(3)), (3, 6, 6)
-    yield "dag_all", Chain.of(dag=Dag("a b".split(), dag.items[:2], "all"), head=Classifier(3)), (3, 6, 6)
+    yield "dag_all", Chain.of(dag=Dag(["a", "b"], dag.items[:2], "all"), head=Classifier(3)), (3, 6, 6)
     yield "concat", Chain.of(cat=Concat.of(a=Conv(2), b=Identity()), head=Classifier(3)), (3, 6, 6)
     yield "each", Chain.of(dag=pair, head=Classifier(3)), (3, 6, 6)
     yield "scan", scan, (1, 6, 7)
@@ -114,8 +117,6 @@ def structure():
 class _Added(torch.nn.Module):
     def forward(self, a, b):
         return a + b
-
-
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,11 @@ class _Cell(Node):
     width: int
 
     def lower(self, shape):
-        parts = Dag.of(x=Take(0, Linear(self.width)), h=Take(1, Linear(self.width)), new=Sum.of(a=Take(2, Identity()), b=Take(3, Identity())))
+        parts = Dag.of(
+            x=Take(0, Linear(self.width)),
+            h=Take(1, Linear(self.width)),
+            new=Sum.of(a=Take(2, Identity()), b=Take(3, Identity())),
+        )
         return Chain.of(parts=parts, act=Act("tanh"))
 
 

@@ -63,7 +63,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-class Stop(Exception):  # noqa: N818 - what a report asks for is no error
+class Stop(Exception):
     pass
 
 

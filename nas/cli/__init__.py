@@ -6,9 +6,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from nas.errors import ENVIRONMENT, INTERRUPTED, UserError, nearest
 from nas.cli.parse import Command, first_line, parse
 from nas.cli.speak import complain, speak
+from nas.errors import ENVIRONMENT, INTERRUPTED, UserError, nearest
 
 SUMMARY = "Neural architecture search: one tree with holes, a trained network at the end."
 

@@ -15,7 +15,19 @@ from nas.cli.speak import Said
 from nas.errors import ENVIRONMENT, UserError
 from nas.plugins import package
 
-NEEDED = ("torch", "numpy", "pandas", "scikit-learn", "ray", "optuna", "cvxpy", "tyro", "rich", "safetensors", "cloudpickle")
+NEEDED = (
+    "torch",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "ray",
+    "optuna",
+    "cvxpy",
+    "tyro",
+    "rich",
+    "safetensors",
+    "cloudpickle",
+)
 EXTRA = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -33,7 +45,10 @@ class Doctor(Command):
     def run(self) -> Said | None:
         checks = [*_packages(), _python(), _torch(), _gpu(), _disk(), *_ours()]
         bad = [c for c in checks if not c["fine"]]
-        rows = [f"{'fine' if c['fine'] else 'BAD '}  {c['name']}: {c['found']}" + (f"; {c['fix']}" if c["fix"] else "") for c in checks]
+        rows = [
+            f"{'fine' if c['fine'] else 'BAD '}  {c['name']}: {c['found']}" + (f"; {c['fix']}" if c["fix"] else "")
+            for c in checks
+        ]
         return Said({"fine": not bad, "checks": checks}, tuple(rows), code=ENVIRONMENT if bad else 0)
 
 
@@ -76,7 +91,9 @@ def _gpu() -> dict[str, object]:
 
 def _disk() -> dict[str, object]:
     free = shutil.disk_usage(Path.cwd()).free
-    return _check("disk", f"{free / 2**30:.1f} GiB free here", fine=free > 2**30, fix="" if free > 2**30 else "free some space")
+    return _check(
+        "disk", f"{free / 2**30:.1f} GiB free here", fine=free > 2**30, fix="" if free > 2**30 else "free some space"
+    )
 
 
 def _ours() -> list[dict[str, object]]:

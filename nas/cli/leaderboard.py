@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from nas.finding import Finding
+from nas.options import Options
 from nas.problem import Problem, Trial
 from nas.run import Run
-from nas.options import Options
 from nas.space import Json
 from nas.units import count, duration
 
@@ -71,7 +71,9 @@ def baseline(finding: Finding, how: Options) -> Json:
 
 def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The best trials, the test accuracy, the baseline, and where everything is."""
-    yield table(finding.settings.problem, finding.ranked(SHOWN), f"the best of {said['trials']['done']} trained networks")
+    yield table(
+        finding.settings.problem, finding.ranked(SHOWN), f"the best of {said['trials']['done']} trained networks"
+    )
     best, final = said["best"], said["final"]
     yield (
         f"best network: trial {best['trial']}, {count(best['params'])} parameters, {count(best['macs'])} MACs; "
@@ -79,11 +81,15 @@ def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iter
     )
     if said["baseline"] and said["baseline"]["val_accuracy"] is not None:
         beside = said["baseline"]["val_accuracy"]
-        yield f"validation accuracy {best['val_accuracy']:.4f}; best of {how.baseline} search at the same budget {beside:.4f}"
+        yield (
+            f"validation accuracy {best['val_accuracy']:.4f}; "
+            f"best of {how.baseline} search at the same budget {beside:.4f}"
+        )
     yield f"run: {said['run']} ({duration(said['seconds'])} in all)"
     if said["export"]:
         yield f"model: {said['export']['model']} (needs only torch)"
-    yield f"next: nas show {shlex.quote(said['run'])}, nas rank {shlex.quote(said['run'])}, nas resume {shlex.quote(said['run'])} --trials {2 * how.trials}"
+    where = shlex.quote(said["run"])
+    yield f"next: nas show {where}, nas rank {where}, nas resume {where} --trials {2 * how.trials}"
 
 
 def table(problem: Problem, trials: list[Trial], title: str) -> Table:

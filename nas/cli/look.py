@@ -157,10 +157,17 @@ class Spaces(Command):
                 problem = ""
             except Exception as error:  # a law may fail in any way; each is reported
                 problem = " ".join(f"{error}".split())[:300] or type(error).__name__
-            results.append({"law": law, "kept": not problem, "problem": problem, "seconds": round(time.monotonic() - start, 2)})
+            results.append(
+                {"law": law, "kept": not problem, "problem": problem, "seconds": round(time.monotonic() - start, 2)}
+            )
         broken = [r for r in results if not r["kept"]]
-        rows = [f"{'kept  ' if r['kept'] else 'BROKEN'}  {r['law']}" + (f": {r['problem']}" if r["problem"] else "") for r in results]
-        rows.append(f"{space.name}: {len(results) - len(broken)} of {len(results)} laws kept, {space.size:,} architectures")
+        rows = [
+            f"{'kept  ' if r['kept'] else 'BROKEN'}  {r['law']}" + (f": {r['problem']}" if r["problem"] else "")
+            for r in results
+        ]
+        rows.append(
+            f"{space.name}: {len(results) - len(broken)} of {len(results)} laws kept, {space.size:,} architectures"
+        )
         return Said({"space": space.name, "size": space.size, "laws": results}, tuple(rows), code=2 if broken else 0)
 
     def _all(self) -> Said:
@@ -192,7 +199,7 @@ class Profile(Command):
     """
 
     target: tyro.conf.Positional[str]
-    """An architecture: a file or a text of JSON, the spelling of the published tables, or a space's name for a random one."""
+    """An architecture: a file or text of JSON, the spelling of published tables, or a space's name for a random one."""
     space: Text = None
     """The space of a spelling. Default: nasbench201."""
     input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
@@ -211,9 +218,7 @@ class Profile(Command):
         start = time.perf_counter()
         made = profile(space.network(arch), space.input)
         seconds = time.perf_counter() - start
-        layers = [
-            {"name": x.name, "op": x.op, "out": list(x.out), **x.cost.__dict__} for x in made.layers
-        ]
+        layers = [{"name": x.name, "op": x.op, "out": list(x.out), **x.cost.__dict__} for x in made.layers]
         total = made.total
         head: dict[str, Json] = {
             "name": arch.key,
@@ -233,7 +238,7 @@ class Profile(Command):
         for x in made.layers:
             costs = (f"{x.cost.params:,}", f"{x.cost.macs:,}", f"{x.cost.activations:,}")
             table.add_row(x.name, x.op, "x".join(map(str, x.out)), *costs)
-        line = f"{total.params:,} parameters, {total.macs:,} MACs, {total.activations:,} activations for an input of {space.input}"
+        line = f"{total.params:,} parameters, {total.macs:,} MACs, {total.activations:,} activations for {space.input}"
         return Said({**head, "layers": layers}, (table, line))
 
     def _read(self) -> tuple[Space, Any]:
@@ -248,7 +253,9 @@ class Profile(Command):
         try:
             file = text.loads(given) if given.startswith("{") else {}
         except ValueError as error:
-            raise UserError(f"{self.target} is no JSON: {error}", fix='it holds {"space", "settings", "choices"}') from error
+            raise UserError(
+                f"{self.target} is no JSON: {error}", fix='it holds {"space", "settings", "choices"}'
+            ) from error
         if given.startswith("{") and not {"space", "choices"} <= set(file):
             raise UserError(f"{self.target[:60]} is no architecture", fix='it holds {"space", "settings", "choices"}')
         name = self.space or file.get("file") or file.get("space", "nasbench201")
@@ -257,7 +264,9 @@ class Profile(Command):
             return space, space.parse(given)
         except (KeyError, ValueError, Refused) as error:
             what = error.args[0] if error.args else error
-            raise UserError(f"{self.target[:80]!r} is no architecture of {space.name}: {what}", fix="see `nas spaces`") from error
+            raise UserError(
+                f"{self.target[:80]!r} is no architecture of {space.name}: {what}", fix="see `nas spaces`"
+            ) from error
 
 
 def shaped(shape: str | None, classes: int | None) -> dict[str, Json]:
@@ -274,5 +283,3 @@ def shaped(shape: str | None, classes: int | None) -> dict[str, Json]:
     if classes is not None and classes < 2:
         raise UserError(f"--classes must be at least 2, got {classes}")
     return made
-
-

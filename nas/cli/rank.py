@@ -80,5 +80,7 @@ class Rank(Command):
             named = {"rank": n, "key": arch.key, "arch": dict(arch.labels), "mean": mean, "std": std}
             listed.append({**named, "params": whole(costs["params"]), "macs": whole(costs["macs"])})
         trained = {"run": str(self.folder), "predictor": self.predictor, "trained_on": len(done), "ranked": len(archs)}
-        line = f"{len(archs)} architectures ranked by {self.predictor}, fitted on {len(done)} trained ones; best trained {y.max():.4f}"
+        line = (
+            f"{len(archs)} architectures ranked by a {self.predictor} of {len(done)} trained; their best {y.max():.4f}"
+        )
         return Said({**trained, "rows": listed}, (table, line))

@@ -21,8 +21,8 @@ from nas.finding import Finding, options
 from nas.handover import hand_over
 from nas.options import EMBEDDED, Options
 from nas.searching import start
-from nas.settle import folder_of, settle
 from nas.settings import Settings
+from nas.settle import folder_of, settle
 from nas.units import count, duration, limit
 
 Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
@@ -58,7 +58,7 @@ class Search(Command):
     space: Text = None
     """A space's name (see `nas spaces`), or FILE.py:NAME. Default: nasbench201 for digits, else mobile."""
     data: Text = None
-    """digits, fashion-mnist, mnist, cifar10, cifar100 (or NAME:FOLDER), a folder of class folders, FILE.npz, module:function."""
+    """digits, fashion-mnist, mnist, cifar10, cifar100 (or NAME:FOLDER), a folder of folders, .npz, FILE.py:NAME."""
     strategy: str = "evolution"
     """evolution, random, or FILE.py:NAME."""
     trials: int = EMBEDDED
@@ -139,7 +139,11 @@ class Search(Command):
         )
 
     def resume(self) -> str:
-        return f"go on with: nas resume {shlex.quote(str(self.out))}" if self.out else "give the same command again to go on"
+        return (
+            f"go on with: nas resume {shlex.quote(str(self.out))}"
+            if self.out
+            else "give the same command again to go on"
+        )
 
 
 @final
@@ -167,7 +171,12 @@ class Resume(Command):
         finding = Finding.read(self.folder)
         before = Options(**{**Options().__dict__, **options(finding)})
         finding.run.close()
-        changed: dict[str, Any] = {"trials": self.trials, "workers": self.workers, "executor": self.executor, "ray": self.ray}
+        changed: dict[str, Any] = {
+            "trials": self.trials,
+            "workers": self.workers,
+            "executor": self.executor,
+            "ray": self.ray,
+        }
         now = replace(before, **{name: value for name, value in changed.items() if value is not None})
         return go(finding.settings, now, self.folder)
 

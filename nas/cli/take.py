@@ -101,6 +101,9 @@ class Export(Command):
         finding = Finding.read(self.folder)
         made = hand_over(finding, chosen(finding, self.best, self.trial), self.to, onnx=self.onnx)
         rows = [f"{kind}: {path}" for kind, path in made["files"].items()]
-        rows += [f"{kind} differs from the trained network by at most {d:.2g}" for kind, d in made["largest_difference"].items()]
+        rows += [
+            f"{kind} differs from the trained network by at most {d:.2g}"
+            for kind, d in made["largest_difference"].items()
+        ]
         rows.append("proved in a process without nas" if made["proved"] else "NOT equal to the trained network")
         return Said(made, tuple(rows), code=0 if made["proved"] else 5)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from nas.problem import State
 from nas.options import Screen
+from nas.problem import State
 from nas.study import Progress
 from nas.units import count, duration
 

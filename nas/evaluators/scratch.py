@@ -41,7 +41,9 @@ class Source:
         """The data, train and validation alone."""
         data = load(self.spec, seed=self.seed, image_size=self.image_size)
         if data.info.hash != self.hash:
-            raise ValueError(f"the data {self.spec} have changed: their hash is {data.info.hash}, the run's {self.hash}")
+            raise ValueError(
+                f"the data {self.spec} have changed: their hash is {data.info.hash}, the run's {self.hash}"
+            )
         return data
 
     def sample(self, train: Part) -> Part:
@@ -112,7 +114,15 @@ class Retrained:
             module = build(self.space.network(proposal.arch), self.space.input).to(device)
         images = join(data.train, data.validation)
         fitted = fit(
-            module, images, None, data.info, self.recipe, seed=seed, device=device, folder=work.folder, report=work.report
+            module,
+            images,
+            None,
+            data.info,
+            self.recipe,
+            seed=seed,
+            device=device,
+            folder=work.folder,
+            report=work.report,
         )
         keep(module, fitted, work.folder)
         test = load_test(self.source.spec, seed=self.source.seed, image_size=self.source.image_size)

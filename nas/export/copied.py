@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, final
 
 from nas.errors import UserError
 
+RESERVED = {"CLASSES", "DTYPES", "MEAN", "STD", "WEIGHTS", "Path", "Tensor", "json", "load", "nn", "normalise", "torch"}
+"""What `model.py` calls its own things."""
 _Name: TypeAlias = tuple[str, str]
 """A module and a name in it, "" for the module itself: what an import binds."""
 
@@ -32,12 +34,9 @@ class Copied:
         Raises UserError where its source cannot be had, or needs more than torch and the standard library.
         """
         name = getattr(thing, "__qualname__", "")
-        what = f"{getattr(thing, '__module__', '?')}.{name or thing!r}"
-        try:
-            path = inspect.getsourcefile(thing)
-        except TypeError:
-            path = None
-        if "." in name or not name or path is None or not Path(path).is_file():
+        what = f"{getattr(thing, '__module__', '?')}.{name or repr(thing)}"
+        path = _where(thing)
+        if not name.isidentifier() or not Path(path).is_file() or name not in _file(path).defined:
             fix = "define it at the top of a .py file that imports torch alone, and import it from there"
             raise UserError(f"the source of {what} cannot be found, so it cannot be copied into model.py", fix=fix)
         self.take(name, path, what)
@@ -47,10 +46,14 @@ class Copied:
         """Copies a definition and what it refers to, before it."""
         if self.origin.get(name) == path:
             return
-        if name in self.origin or name in self.imports:
+        if name in self.origin or name in self.imports or name in RESERVED:
             raise UserError(f"two different things named {name!r} would stand in model.py", fix="rename one of them")
         file = _file(path)
         self.origin[name] = path
+        for node in ast.walk(file.defined[name]):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for bound, target in _imports(node).items():
+                    _needs_torch_alone(bound, target, what)
         for used in _names(file.defined[name]):
             if used == name or (used in self.origin and self.origin[used] == path):
                 continue
@@ -58,15 +61,12 @@ class Copied:
                 self.take(used, path, what)
             elif used in file.imports:
                 self.bring(used, file.imports[used], what)
-        self.chunks[name] = file.text(name)
+        if file.text(name) not in self.chunks.values():  # `a, b = 1, 2` defines two names
+            self.chunks[name] = file.text(name)
 
     def bring(self, name: str, target: _Name, what: str) -> None:
         """Takes over an import, if it is of torch or the standard library."""
-        top = target[0].partition(".")[0]
-        if top != "torch" and top not in sys.stdlib_module_names:
-            fix = "a module that is exported may need torch and the standard library alone"
-            where = repr(target[0] or "its own package")
-            raise UserError(f"{what} uses {name!r} from {where}, which model.py cannot import", fix=fix)
+        _needs_torch_alone(name, target, what)
         if self.imports.setdefault(name, target) != target or name in self.origin:
             raise UserError(f"two different things named {name!r} would stand in model.py", fix="rename one of them")
 
@@ -94,17 +94,41 @@ def _read(path: str, _stamp: float) -> _File:
             defined[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             defined.update(dict.fromkeys(_bound(node), node))
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                imports[alias.asname or alias.name.partition(".")[0]] = _module(alias)
-        elif isinstance(node, ast.ImportFrom):
-            source = "." * node.level + (node.module or "")
-            imports.update({a.asname or a.name: ("" if node.level else source, a.name) for a in node.names})
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(_imports(node))
     return _File(tuple(text.splitlines()), defined, imports)
 
 
 def _file(path: str) -> _File:
     return _read(path, Path(path).stat().st_mtime)
+
+
+def _where(thing: Any) -> str:
+    """The file of a class or function, also of one whose module was loaded by hand; "" where there is none."""
+    for part in (thing, *vars(thing).values()):
+        code = getattr(part, "__code__", None)
+        if code is not None and code.co_filename and getattr(part, "__module__", "") == thing.__module__:
+            return str(code.co_filename)
+    try:
+        return inspect.getsourcefile(thing) or ""
+    except (OSError, TypeError):
+        return ""
+
+
+def _needs_torch_alone(name: str, target: _Name, what: str) -> None:
+    top = target[0].partition(".")[0]
+    if top != "torch" and top not in sys.stdlib_module_names:
+        fix = "a module that is exported may need torch and the standard library alone"
+        where = repr(target[0] or "its own package")
+        raise UserError(f"{what} uses {name!r} from {where}, which model.py cannot import", fix=fix)
+
+
+def _imports(node: ast.Import | ast.ImportFrom) -> dict[str, _Name]:
+    """What an import binds; a relative one is of the module ""."""
+    if isinstance(node, ast.Import):
+        return {alias.asname or alias.name.partition(".")[0]: _module(alias) for alias in node.names}
+    source = "" if node.level else node.module or ""
+    return {alias.asname or alias.name: (source, alias.name) for alias in node.names}
 
 
 def _module(alias: ast.alias) -> _Name:

@@ -187,8 +187,7 @@ class _Writer:
         doc, reads = self.say(value.over)
         over, _ = (doc, reads) if isinstance(doc, str) and doc.isidentifier() else self.assign(value.over, doc, reads)
         pad = " " * self.indent
-        read = {id(v) for v in reached(value.made)}
-        kept = [k for k, arg in enumerate(value.state) if not k or id(arg) in read]
+        kept = value.kept
         states = [fresh(value.state[k].name, self.taken) for k in kept]
         step, seen = fresh("step", self.taken), fresh("steps", self.taken)
         self.taken.update({*states, step, seen})

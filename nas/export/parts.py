@@ -12,11 +12,12 @@ from nas.tree import Call, Node, Shape
 @final
 @dataclass(eq=False)
 class Leaf:
-    """A torch module: how it is made, its path in the tree, and the name of its node's class."""
+    """A torch module: how it is made, its path in the tree, its node's class by name, and its multiply-accumulates."""
 
     call: Call
     path: str
     kind: str
+    macs: int
 
 
 @final
@@ -51,10 +52,11 @@ class Arg:
 @final
 @dataclass(eq=False)
 class Use:
-    """What a part of the scope makes of some values; `item` says which, where it makes several."""
+    """What a part of the scope makes of some values, by this many multiply-accumulates; `several`: how many."""
 
     part: str
     args: tuple[Value, ...]
+    macs: int
     several: int = 0
     name: str = ""
 
@@ -104,11 +106,18 @@ class Loop:
     """A scan over time: `made` is the next state, from `step` and `state`, which has these widths."""
 
     over: Value
+    steps: int
     step: Arg
     state: tuple[Arg, ...]
     widths: tuple[int, ...]
     made: tuple[Value, ...]
     name: str = ""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The parts of the state that something reads; the first one is what the loop puts out."""
+        read = {id(v) for v in reached(self.made)}
+        return tuple(k for k, arg in enumerate(self.state) if not k or id(arg) in read)
 
 
 Value: TypeAlias = "Arg | Use | Item | Add | Cat | Zeros | Loop"
@@ -189,6 +198,29 @@ def shown(value: Value) -> str:
         case Zeros():
             return f"zeros({shown(value.like)} {value.shape})"
     return f"{type(value).__name__}({', '.join(map(shown, value.terms))})"
+
+
+def work(values: tuple[Value, ...]) -> int:
+    """The multiply-accumulates by which values are made from the arguments, each value once."""
+    total, seen, stack = 0, set[int](), list(values)
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        stack.extend(args(value))
+        if isinstance(value, Use):
+            total += value.macs
+        elif isinstance(value, Loop):
+            total += value.steps * work(tuple(value.made[k] for k in value.kept))
+    return total
+
+
+def macs(part: Part) -> int:
+    """The multiply-accumulates of a part that is run once."""
+    if isinstance(part, Leaf):
+        return part.macs
+    return sum(map(macs, part.items)) if isinstance(part, Seq) else work(part.scope.out)
 
 
 def scopes(scope: Scope) -> Iterator[Scope]:

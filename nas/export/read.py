@@ -23,7 +23,9 @@ from nas.export.parts import (
     Value,
     Zeros,
     leaves,
+    macs,
     reached,
+    work,
 )
 from nas.export.words import attribute, camel, fresh, snake, stem
 from nas.graph import join, several, sources
@@ -33,11 +35,11 @@ _Rel: TypeAlias = tuple[str, ...]
 _NOTHING = Seq((), ())
 
 
-class _Plain(Exception):  # noqa: N818  # a signal, no error
+class _Plain(Exception):  # a signal, no error
     """A node that is no part by itself: its values must stand in `forward`."""
 
 
-class _Differs(Exception):  # noqa: N818
+class _Differs(Exception):
     """A path that is met with shapes for which it is not the same module: it is written out where it stands."""
 
     def __init__(self, path: str) -> None:
@@ -109,7 +111,7 @@ class _Reader:
             else:
                 if part is _NOTHING:
                     return _Wire(value.value, shape)
-                return _Wire(Use(self.add(part, path, rel), (value.value,)), shape)
+                return _Wire(Use(self.add(part, path, rel), (value.value,), macs(part)), shape)
         match node:
             case Chain():
                 return self.chain(node, value, path, rel)
@@ -166,7 +168,7 @@ class _Reader:
                 raise _Plain
         lower = node.lower(shape)
         if lower is None:
-            return Leaf(node.call(shape), path, type(node).__name__), node.out(shape)
+            return _leaf(node, shape, path), node.out(shape)
         return self.block(_scope(type(node).__name__, path, node, lower, shape, spread=self.spread), node)
 
     def block(self, scope: Scope, node: Node) -> tuple[Part, Shape]:
@@ -255,25 +257,29 @@ class _Reader:
         new = self.walk(node.node, inside, path, rel)
         self.inputs = outer
         made = tuple(w.value for w in (new if isinstance(new, tuple) else (new,)))
-        return _Wire(Loop(value.value, step, state, tuple(node.state), made), (steps, node.state[0]))
+        return _Wire(Loop(value.value, steps, step, state, tuple(node.state), made), (steps, node.state[0]))
 
     def node(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
         shape: Shape = tuple(w.shape for w in value) if isinstance(value, tuple) else value.shape
         wires = value if isinstance(value, tuple) else (value,)
         lower = node.lower(shape)
         if lower is None:
-            name = self.add(Leaf(node.call(shape), path, type(node).__name__), path, rel)
-            return _Wire(Use(name, tuple(w.value for w in wires)), node.out(shape))
+            leaf = _leaf(node, shape, path)
+            return _Wire(Use(self.add(leaf, path, rel), tuple(w.value for w in wires), leaf.macs), node.out(shape))
         if path in self.spread or (self.top and not rel):
             return self.walk(lower, value, path, rel)
         scope = _scope(type(node).__name__, path, node, lower, shape, spread=self.spread)
         if not scope.parts:
             return self.walk(lower, value, path, rel)
-        use = Use(self.add(Block(scope), path, rel), tuple(wires[i].value for i in scope.reads))
+        use = Use(self.add(Block(scope), path, rel), tuple(wires[i].value for i in scope.reads), work(scope.out))
         if not scope.several:
             return _Wire(use, scope.ends[0])
         use.several = len(scope.out)
         return tuple(_Wire(Item(use, i), s) for i, s in enumerate(scope.ends))
+
+
+def _leaf(node: Node, shape: Shape, path: str) -> Leaf:
+    return Leaf(node.call(shape), path, type(node).__name__, node.cost(shape).macs)
 
 
 def _one(value: _Wires) -> _Wire:

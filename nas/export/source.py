@@ -11,10 +11,10 @@ from torch import nn
 
 from nas.errors import UserError
 from nas.export.classes import Classes, inlined
-from nas.export.copied import Copied, imported
+from nas.export.copied import RESERVED, Copied, imported
 from nas.export.layout import Calling, docstring, lay, quoted
 from nas.export.params import Fitted, fit
-from nas.export.parts import leaves
+from nas.export.parts import leaves, work
 from nas.export.read import read
 from nas.export.unify import Kind, kinds, paths
 from nas.export.words import camel, fresh, stem
@@ -46,7 +46,6 @@ NORMALISE = '''def normalise(images: Tensor) -> Tensor:
     std = torch.tensor(STD, device=images.device).view(-1, 1, 1)
     return (images - mean) / std
 '''
-RESERVED = {"CLASSES", "DTYPES", "MEAN", "STD", "WEIGHTS", "Path", "Tensor", "json", "load", "nn", "normalise", "torch"}
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
 """Types of a safetensors file, as torch calls them."""
@@ -55,11 +54,15 @@ DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "
 @final
 @dataclass(frozen=True)
 class Source:
-    """The text of `model.py`, and for each torch module's path in the tree its name there."""
+    """The text of `model.py`, and for each torch module's path in the tree its name there.
+
+    network: the name of its class; macs: the multiply-accumulates that it does, without what nothing reads.
+    """
 
     text: str
     names: Mapping[str, str]
     network: str
+    macs: int
 
 
 def source(
@@ -93,9 +96,9 @@ def source(
     whole = classes.source(made[-1])
     at = next(i for i, line in enumerate(whole) if line.startswith('    """'))
     end = next(i for i in range(at, len(whole)) if whole[i].endswith('"""') and (i > at or whole[i].count('"""') == 2))
-    whole[at : end + 1] = docstring(_what(network, shape, name), 4)
+    whole[at : end + 1] = docstring(_what(network, shape, name, work(top.out)), 4)
     text = _text([*blocks, whole], made[-1].name, copied, about.get("input") or {}, dtypes)
-    return Source(text, dict(paths(made[-1], top, find)), made[-1].name)
+    return Source(text, dict(paths(made[-1], top, find)), made[-1].name, work(top.out))
 
 
 def _text(
@@ -123,33 +126,17 @@ def _text(
     return "\n".join([*title, "", *head, *(line for block in body for line in ["", "", *block])]) + "\n"
 
 
-def _what(network: Node, shape: Shape, name: str) -> str:
+def _what(network: Node, shape: Shape, name: str, macs: int) -> str:
     """The docstring of the network: what goes in, what comes out, what it costs."""
     cost = measure(graph(network, shape))
     many = bool(shape) and isinstance(shape[0], tuple)
     ins = " and ".join(_shape(s) for s in shape) if many else _shape(shape)
     out = cost.out if cost.out and isinstance(cost.out[0], tuple) else (cost.out,)
     outs = " and ".join(_shape(s) for s in out)
-    macs = macs_run(network, shape)
     return (
         f"A network from the space {name}: {ins} to {outs}.\n\n"
         f"{cost.total.params:,} parameters; {macs:,} multiply-accumulates for one input."
     )
-
-
-def macs_run(network: Node, shape: Shape) -> int:
-    """Multiply-accumulates of what reaches the output: what the export computes."""
-    flat = graph(network, shape)
-    need, total = set(flat.outputs), 0
-    for n in range(len(flat.ops) - 1, -1, -1):
-        op = flat.ops[n]
-        if n not in need or op.kind == "zero":
-            continue
-        zero = [i for i in op.inputs if flat.ops[i].kind == "zero"] if op.kind == "sum" else []
-        need.update(i for i in op.inputs if i not in zero)
-        if op.kind == "node" and op.node is not None:
-            total += op.node.cost(op.reads).macs
-    return total
 
 
 def _shape(shape: Shape) -> str:

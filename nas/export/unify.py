@@ -19,7 +19,7 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """What a slot holds for a scope that lacks the part."""
 
 
-class Differs(Exception):  # noqa: N818  # a signal, no error
+class Differs(Exception):  # a signal, no error
     """Scopes that are no instances of one class."""
 
 

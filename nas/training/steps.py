@@ -30,7 +30,7 @@ FORMAT = 1
 
 
 @final
-class Diverged(ArithmeticError):  # noqa: N818 - it says what happened, as Fitted does
+class Diverged(ArithmeticError):
     """A training whose loss or weights are no longer finite; the message says the epoch and the step."""
 
 

@@ -38,7 +38,7 @@ class SqueezeExcite(Node):
 @final
 @dataclass(frozen=True)
 class MBConv(Node):
-    """Inverted residual (Sandler et al. 2018, arXiv:1801.04381, table 1): (C, H, W) to (channels, H / stride, W / stride).
+    """Inverted residual (Sandler et al. 2018, arXiv:1801.04381, table 1).
 
     squeeze: what stands behind the depthwise convolution, Identity or SqueezeExcite (a hole over both).
     """

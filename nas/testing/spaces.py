@@ -1,40 +1,27 @@
-"""The laws that every space and strategy keeps, for whoever adds one; each raises AssertionError that says what broke.
-
-Laws 5 to 7 of the design speak of supernets and come with them, but for the half of law 5 that needs none: sizes.
-The laws of executors are in `nas.testing_executors`.
-"""
+"""The laws of a search space; laws 6 and 7 of the design come with supernets."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, final
+from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
 from nas.fill import fill
 from nas.graph import graph, signature
-from nas.problem import Problem, Proposal, State, Trial
 from nas.profile import profile
-from nas.roles import Strategy
-from nas.space import Architecture, Rng, Space
-from nas.tree import Chain, Choice, Concat, Identity, Label, Node, Sum, parts
+from nas.space import Architecture, Space
+from nas.testing.check import check
+from nas.tree import Chain, Choice, Concat, Node, Sum, parts
 
 DRAWN = 30
 LISTED = 20_000
 """Spaces smaller than this are enumerated whole."""
-
-
-def check(kept: bool, what: str) -> None:
-    """Raise AssertionError, which says what, unless the condition holds."""
-    if not kept:
-        raise AssertionError(what)
 
 
 def space_laws() -> Mapping[str, Callable[[Space], None]]:
@@ -70,7 +57,9 @@ def writes(space: Space) -> None:
     for arch in archs:
         back = Architecture.from_json(arch.to_json())
         check(back == arch and hash(back) == hash(arch), f"{arch} does not come back from its JSON")
-        check(space.parse(space.spell(arch)) == arch, f"{arch} does not come back from its spelling {space.spell(arch)}")
+        check(
+            space.parse(space.spell(arch)) == arch, f"{arch} does not come back from its spelling {space.spell(arch)}"
+        )
     script = (
         "import sys, json; from nas.space import Architecture as A; "
         "print(json.dumps([A.from_json(t).key for t in json.load(sys.stdin)]))"
@@ -87,7 +76,7 @@ def varies(space: Space) -> None:
     """Law 3."""
     rng = np.random.default_rng(1)
     archs = drawn(space)
-    for a, b in zip(archs, archs[1:], strict=False):
+    for a, b in pairwise(archs):
         child = space.mutate(a, rng)
         check(child != a and space.member(child), f"the mutation of {a} is itself or no member")
         cross = space.cross(a, b, rng)
@@ -175,10 +164,14 @@ def counts(space: Space) -> None:
             module = build(network, space.input).eval()
             out = module(torch.empty(2, *space.input))
         params = sum(p.numel() for p in module.parameters())
-        check(said.total.params == params, f"{arch.key}: the profile says {said.total.params} parameters, torch {params}")
+        check(
+            said.total.params == params, f"{arch.key}: the profile says {said.total.params} parameters, torch {params}"
+        )
         macs = flops.get_total_flops() // 4
         check(said.total.macs == macs, f"{arch.key}: the profile says {said.total.macs} MACs, torch {macs}")
-        check(tuple(out.shape[1:]) == said.out, f"{arch.key}: the profile says {said.out}, torch {tuple(out.shape[1:])}")
+        check(
+            tuple(out.shape[1:]) == said.out, f"{arch.key}: the profile says {said.out}, torch {tuple(out.shape[1:])}"
+        )
 
 
 def connects(space: Space) -> None:
@@ -190,108 +183,3 @@ def connects(space: Space) -> None:
         check(name == again, f"{arch.key} has two names")
         empty = [op for op in flat.ops if op.kind == "zero"]
         check(reaches or bool(empty), f"{arch.key} has no zero, and yet no path")
-
-
-@final
-@dataclass(frozen=True)
-class _Step(Node):
-    """A step of the table's chain; it stands for anything."""
-
-    name: str
-
-    def lower(self, shape: Any) -> Node:
-        return Identity()
-
-
-def table(seed: int = 0) -> tuple[Space, Callable[[Architecture], float]]:
-    """A space of 200 architectures and what each is worth, in [0, 1]: mostly a sum over the choices, with a rugged part."""
-    options = {"a": 5, "b": 5, "c": 4, "d": 2}
-    items = [
-        Choice.over(name, **{f"o{k}": _Step(f"{name}{k}") for k in range(n)}) for name, n in options.items()
-    ]
-    space = Space("table", Chain.seq(*items), (1,))
-    rng = np.random.default_rng(seed)
-    worth: dict[tuple[str, Label], float] = {(name, f"o{k}"): float(rng.random()) for name, n in options.items() for k in range(n)}
-
-    def value(arch: Architecture) -> float:
-        rugged = int(hashlib.blake2b(f"{seed}{arch.key}".encode(), digest_size=4).hexdigest(), 16) / 2**32
-        return 0.85 * sum(worth[pair] for pair in arch.choices) / 4 + 0.15 * rugged
-
-    return space, value
-
-
-def strategy_laws() -> Mapping[str, Callable[[Callable[[Problem], Strategy]], None]]:
-    """The laws of a strategy, by a sentence each; each takes what makes the strategy for a problem."""
-    return {
-        "proposes members only, whatever it is told": survives,
-        "told the same, asks the same": repeats,
-        "replay equals no interruption": replays,
-    }
-
-
-def play(
-    make: Callable[[Problem], Strategy], problem: Problem, value: Callable[[Architecture], float], *, asks: int, seed: int
-) -> list[Trial]:
-    """Ask and tell, one at a time, as a study of one worker does."""
-    strategy, told = make(problem), []
-    for number in range(1, asks + 1):
-        proposal = strategy.ask(np.random.default_rng((seed, number)))
-        if proposal is None:
-            break
-        trial = Trial(number, proposal, State.DONE, {"accuracy": value(proposal.arch)})
-        strategy.tell(trial)
-        told.append(trial)
-    return told
-
-
-def survives(make: Callable[[Problem], Strategy]) -> None:
-    """Failed, infeasible, repeated, late and out-of-order tells."""
-    space, value = table()
-    problem = Problem(space)
-    strategy, rng = make(problem), np.random.default_rng(3)
-    waiting: list[Trial] = []
-    for number in range(1, 201):
-        proposal = strategy.ask(np.random.default_rng((0, number)))
-        if proposal is not None:
-            check(space.member(proposal.arch), f"{proposal.arch} was proposed and is no member")
-            waiting.append(_ended(number, proposal, value, rng))
-        rng.shuffle(waiting)
-        while waiting and (proposal is None or len(waiting) > rng.integers(1, 6)):
-            strategy.tell(waiting.pop())
-            if proposal is None:
-                break
-
-
-def _ended(number: int, proposal: Proposal, value: Callable[[Architecture], float], rng: Rng) -> Trial:
-    state = State(rng.choice(["done", "done", "done", "failed", "infeasible", "repeat"]))
-    rated = state in (State.DONE, State.REPEAT) and rng.random() < 0.95
-    return Trial(number, proposal, state, {"accuracy": value(proposal.arch)} if rated else {}, reason="error")
-
-
-def repeats(make: Callable[[Problem], Strategy]) -> None:
-    """Two of one kind, told the same in the same order, ask the same."""
-    space, value = table()
-    one, two = (play(make, Problem(space), value, asks=60, seed=5) for _ in range(2))
-    check([t.arch for t in one] == [t.arch for t in two], "the same history led to other proposals")
-
-
-def replays(make: Callable[[Problem], Strategy]) -> None:
-    """One that is asked and told anew what another was goes on like it."""
-    space, value = table()
-    whole = play(make, Problem(space), value, asks=60, seed=6)
-    strategy = make(Problem(space))
-    for trial in whole[:25]:
-        again = strategy.ask(np.random.default_rng((6, trial.id)))
-        check(again is not None and again.arch == trial.arch, f"replay differs at trial {trial.id}")
-        strategy.tell(trial)
-    for trial in whole[25:]:
-        again = strategy.ask(np.random.default_rng((6, trial.id)))
-        check(again is not None and again.arch == trial.arch, f"after the replay, trial {trial.id} differs")
-        strategy.tell(trial)
-
-
-def best_of_seeds(make: Callable[[Problem], Strategy], *, asks: int = 60, seeds: int = 20) -> float:
-    """The median over seeds of the best value that a strategy finds on the table of 200 architectures."""
-    space, value = table()
-    runs = (play(make, Problem(space), value, asks=asks, seed=seed) for seed in range(seeds))
-    return float(np.median([max(t.metrics["accuracy"] for t in run) for run in runs]))
