@@ -1,9 +1,9 @@
-"""What a trial costs that does nothing: trials per second through each executor.
+"""What a trial costs that does nothing: trials per second through the executor alone, and through the whole search.
 
-    python benchmarks/overhead.py [--trials 1000] [--no-ray]
+    python benchmarks/overhead.py [--trials 500] [--no-ray]
 
-Published figures to hold them against: Ray Tune 1 to 10 trials per second, Optuna on SQLite 2.5. Those include the
-work of a scheduler or a database; these are submit and wait alone, so they bound what the rest may cost.
+"search" asks a strategy, screens, enters the ask and the end into the ledger on disk, submits and waits. To compare,
+Optuna's own loop on SQLite runs in the same minutes.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ import argparse
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import optuna
+
 from nas.executors import Local
 from nas.executors.ray import RayExecutor
-from nas.problem import Metrics, Proposal
+from nas.problem import Metrics, Problem, Proposal
 from nas.roles import Executor, Task, Work
-from nas.space import Architecture
+from nas.store import Store
+from nas.strategies import Random
+from nas.study import Terms, search
+from search_spaces import mobile
 
-RAY_TUNE, OPTUNA_SQLITE = 10.0, 2.5
-"""Trials per second, as published; Ray Tune's is the upper end."""
 REPEATS = 3
+PROBLEM = Problem(mobile((1, 28, 28), 10))
 
 
 def nothing(proposal: Proposal, work: Work) -> Metrics:
@@ -31,48 +37,74 @@ def nothing(proposal: Proposal, work: Work) -> Metrics:
     return {"accuracy": 0.5}
 
 
-def rate(executor: Executor, trials: int, folder: Path) -> float:
-    """Trials per second through an executor that is warm, as many at a time as it holds."""
-    proposal = Proposal(Architecture("overhead", (("choice", 0),)))
+def alone(executor: Executor, trials: int, folder: Path) -> None:
+    """Submit and wait, as many at a time as the executor holds."""
+    proposal = Proposal(PROBLEM.space.sample(np.random.default_rng(0)))
+    submitted = ended = 0
+    while ended < trials:
+        while submitted < trials and submitted - ended < executor.capacity:
+            submitted += 1
+            executor.submit(Task(submitted, f"overhead / trial {submitted}", nothing, proposal, 0, folder / "x"))
+        came = executor.wait()
+        for _, outcome in came:
+            outcome()
+        ended += len(came)
 
-    def through(count: int, start: int) -> None:
-        submitted = ended = 0
-        while ended < count:
-            while submitted < count and submitted - ended < executor.capacity:
-                trial = start + submitted
-                name = f"overhead / trial {trial}"
-                executor.submit(Task(trial, name, nothing, proposal, 0, folder / str(trial)))
-                submitted += 1
-            came = executor.wait()
-            for _, outcome in came:
-                outcome()
-            ended += len(came)
 
-    through(10 * executor.capacity, 0)
-    start = time.perf_counter()
-    through(trials, 10 * executor.capacity)
-    return trials / (time.perf_counter() - start)
+def searched(executor: Executor, trials: int, folder: Path) -> None:
+    """The whole search, ledger included."""
+    store = Store(folder / "ledger")
+    search(PROBLEM, Random(PROBLEM), nothing, executor, store, Terms("s", "t", folder), trials=trials, seed=0)
+    store.close()
+
+
+def peer(trials: int, folder: Path) -> float:
+    """Trials per second of Optuna's loop on SQLite, random sampling, one hole as a parameter."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        study = optuna.create_study(storage=f"sqlite:///{folder / 'optuna.db'}", sampler=sampler)
+        space = PROBLEM.space
+        start = time.perf_counter()
+        study.optimize(
+            lambda t: float(len(space.decide(lambda c: t.suggest_categorical(c.name, range(len(c.options)))).choices)),
+            n_trials=trials,
+        )
+        return trials / (time.perf_counter() - start)
+
+
+def rate(run: Callable[[Executor, int, Path], None], executor: Executor, trials: int) -> list[float]:
+    """Trials per second, repeated, after a few to warm up."""
+    rates = []
+    for n in range(REPEATS + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            run(executor, trials if n else 10 * executor.capacity, Path(folder))
+            rates.append(trials / (time.perf_counter() - start))
+    return rates[1:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--no-ray", action="store_true")
     asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        optunas = peer(max(10, asked.trials // 20), Path(folder))
+    print(f"Optuna on SQLite, in this process: {optunas:.1f} trials/s")
     makes: dict[str, Callable[[int], Local | RayExecutor]] = {"local": Local}
     if not asked.no_ray:
         makes["ray"] = lambda capacity: RayExecutor(capacity, study="overhead")
-    print(f"{'executor':10}{'capacity':>10}{'trials/s':>10}{'x Ray Tune':>12}{'x Optuna':>10}   (median of {REPEATS})")
+    print(f"{'executor':10}{'workers':>8}{'what':>10}{'trials/s':>10}{'x Optuna':>10}   (median of {REPEATS}, range)")
     for name, make in makes.items():
         for capacity in (1, 2):
             with make(capacity) as executor:
-                rates: list[float] = []
-                for _ in range(REPEATS):
-                    with tempfile.TemporaryDirectory() as folder:
-                        rates.append(rate(executor, asked.trials, Path(folder)))
-            middle = statistics.median(rates)
-            told = f"{middle:10.0f}{middle / RAY_TUNE:12.0f}{middle / OPTUNA_SQLITE:10.0f}"
-            print(f"{name:10}{capacity:10}{told}   {min(rates):.0f} to {max(rates):.0f}")
+                for what, run in (("alone", alone), ("search", searched)):
+                    rates = rate(run, executor, asked.trials)
+                    middle = statistics.median(rates)
+                    told = f"{middle:10.0f}{middle / optunas:10.0f}   {min(rates):.0f} to {max(rates):.0f}"
+                    print(f"{name:10}{capacity:8}{what:>10}{told}")
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ def test_blocks_that_differ_in_numbers_are_one_class_with_parameters() -> None:
         "SqueezeExcitation(hidden, squeezed) if squeezed else nn.Identity(),",
         "self.skip = stride == 1 and in_channels == channels",
         "return x + out if self.skip else out",
-        "MBConv(6, 8, kernel=5, stride=2, squeezed=8),",
+        "MBConv(6, 8, expand=3, kernel=5, stride=2, squeezed=8),",
     ):
         assert line in made
     assert made.count("class MBConv") == 1

@@ -101,6 +101,7 @@ class _Reader:
     inputs: tuple[_Wire, ...]
     parts: dict[str, Part] = field(default_factory=dict)
     named: dict[tuple[str, str], str] = field(default_factory=dict)
+    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def walk(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
         if isinstance(value, _Wire) and (rel or self.whole(node, value.shape)):
@@ -193,6 +194,10 @@ class _Reader:
         )
         name = fresh(attribute("_".join(rel) or word), self.parts)
         self.parts[name], self.named[key] = part, name
+        for leaf in leaves(part):  # one set of weights must not stand in two parts
+            owner, where = self.owners.setdefault(leaf.path, (name, path))
+            if owner != name:
+                raise _Differs(where if isinstance(part, Leaf) else path)
         return name
 
     def chain(self, node: Chain, value: _Wires, path: str, rel: _Rel) -> _Wires:
