@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -16,11 +17,14 @@ from nas.data import Data, Part, join, load, load_test, subset
 from nas.evaluators.latency import latency
 from nas.files import write_text
 from nas.problem import Constraint, Metrics, Proposal
+from nas.profile import profile
 from nas.roles import Infeasible, Work
 from nas.space import Space
 from nas.training import Fitted, Recipe, accuracy, fit, forget, keep_heap, seeded
 
 WEIGHTS = "weights.safetensors"
+SMALL = 3e8
+"""MACs of a batch below which a training step takes one thread: some 10 ms of work."""
 
 
 @final
@@ -72,17 +76,18 @@ class Scratch:
             module = build(self.space.network(proposal.arch), self.space.input).to(device)
         measured = self._measure(module, device)
         recipe = replace(self.recipe, epochs=proposal.budget) if proposal.budget else self.recipe
-        fitted = fit(
-            module,
-            self.source.sample(data.train),
-            data.validation,
-            data.info,
-            recipe,
-            seed=seed,
-            device=device,
-            folder=work.folder,
-            report=work.report,
-        )
+        with suited(self.space, proposal, recipe):
+            fitted = fit(
+                module,
+                self.source.sample(data.train),
+                data.validation,
+                data.info,
+                recipe,
+                seed=seed,
+                device=device,
+                folder=work.folder,
+                report=work.report,
+            )
         keep(module, fitted, work.folder)
         return {**fitted.metrics, **measured}
 
@@ -113,17 +118,18 @@ class Retrained:
         with seeded(seed):
             module = build(self.space.network(proposal.arch), self.space.input).to(device)
         images = join(data.train, data.validation)
-        fitted = fit(
-            module,
-            images,
-            None,
-            data.info,
-            self.recipe,
-            seed=seed,
-            device=device,
-            folder=work.folder,
-            report=work.report,
-        )
+        with suited(self.space, proposal, self.recipe):
+            fitted = fit(
+                module,
+                images,
+                None,
+                data.info,
+                self.recipe,
+                seed=seed,
+                device=device,
+                folder=work.folder,
+                report=work.report,
+            )
         keep(module, fitted, work.folder)
         test = load_test(self.source.spec, seed=self.source.seed, image_size=self.source.image_size)
         rated = accuracy(module, test, data.info, device=device)
@@ -133,6 +139,22 @@ class Retrained:
 def device_of() -> torch.device:
     """The device at hand: the first GPU that this process may see, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def suited(space: Space, proposal: Proposal, recipe: Recipe) -> Iterator[None]:
+    """One thread where a step is so small that several would wait for each other more than they work.
+
+    On a busy machine such threads made a training ten times as long. It depends on the network alone, not on timing.
+    """
+    threads = torch.get_num_threads()
+    macs = profile(space.network(proposal.arch), space.input).total.macs
+    if macs * recipe.batch_size < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep(module: torch.nn.Module, fitted: Fitted, folder: Path) -> None:
