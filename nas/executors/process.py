@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import IO, Any, final
 
 from nas.executors.pack import fields
-from nas.executors.work import THREADS, Result
+from nas.executors.work import PATIENT, THREADS, Result
 from nas.roles import Report, Task
 
 START = """
@@ -50,7 +50,7 @@ class WorkerProcess:
             stdout=errors,
             stderr=errors,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **dict.fromkeys(THREADS, str(count))},
+            env={**PATIENT, **os.environ, **dict.fromkeys(THREADS, str(count))},
             start_new_session=True,  # the terminal's Ctrl-C does not come here, and a kill takes all that it started
         )
         theirs.close()
