@@ -86,6 +86,12 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
     *folders, name = path.split(".") if path else ["node"]
     for folder in folders:
         if folder not in root._modules:
-            root.add_module(folder, nn.Module())
+            _add(root, path, folder, nn.Module())
         root = root.get_submodule(folder)
+    _add(root, path, name, module)
+
+
+def _add(root: nn.Module, path: str, name: str, module: nn.Module) -> None:
+    if hasattr(root, name):
+        raise ValueError(f"{path}: an item named {name!r} hides a part of nn.Module; choose another name")
     root.add_module(name, module)

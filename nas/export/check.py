@@ -110,4 +110,10 @@ def check(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     sys.meta_path.insert(0, Blocked())
     warnings.simplefilter("ignore")
-    print(json.dumps([check(Path(folder)) for folder in sys.argv[1:]]))
+    found = []
+    for folder in sys.argv[1:]:
+        try:
+            found.append(check(Path(folder)))
+        except Exception as error:  # said in one line, whatever it is
+            sys.exit(f"{Path(folder).name}: {type(error).__name__}: {' '.join(str(error).split())}")
+    print(json.dumps(found))

@@ -92,8 +92,8 @@ class Classes:
     def plain(self, piece: Piece, kind: Kind) -> Doc:
         if isinstance(piece, Row):
             items = tuple(self.items(piece, kind))
-            alone = len(items) == 1 and not isinstance(items[0], Repeat)
-            return items[0] if alone else Calling("nn.Sequential", items, tall=len(items) > 2, rows=len(items) > 1)
+            whole = Calling("nn.Sequential", items, tall=len(items) > 2, rows=len(items) > 1)
+            return items[0] if len(piece.items) == 1 else whole
         if isinstance(piece, Made):
             return self.calling(piece, kind)
         args = tuple(self.slot(s, kind) for s in piece.args)

@@ -158,8 +158,12 @@ class _Fitting:
                     continue
                 whole = all(isinstance(v, int) for v in b.values)
                 made = tuple(x * y if whole else round(x * y) for x, y in zip(a.values, b.values, strict=True))
-                if agrees(made, slot.values):
-                    return self.use(made, "{} * {}" if whole else "round({} * {})", a, b)
+                if not agrees(made, slot.values):
+                    continue
+                numbers = [p for p in (a, b) if len(set(p.values)) > 1]
+                form = " * ".join("{}" if p in numbers else str(p.values[0]) for p in (a, b))
+                if numbers:
+                    return self.use(made, form if whole else f"round({form})", *numbers)
         return None
 
     def use(self, values: tuple[Any, ...], form: str, *reads: Param) -> Formula:

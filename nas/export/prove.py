@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def expect(module: nn.Module, shape: Shape, folder: Path, *, seed: int = 0) -> N
     generator = torch.Generator().manual_seed(seed)
     shapes = shape if several(shape) else (shape,)
     found: dict[str, torch.Tensor] = {}
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         for size in BATCHES:
             inputs = [torch.randn(size, *s, generator=generator) for s in shapes]
             made = module(*inputs)
@@ -36,6 +37,17 @@ def expect(module: nn.Module, shape: Shape, folder: Path, *, seed: int = 0) -> N
             found.update({f"b{size}.in{i}": x for i, x in enumerate(inputs)})
             found.update({f"b{size}.out{i}": y.float().contiguous().clone() for i, y in enumerate(out)})
     save_file(found, folder / PROOF)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """With one thread, as in the proof: sums are rounded alike, and small networks are quicker on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def largest(folder: Path) -> float:
@@ -53,6 +65,7 @@ def prove(folders: Sequence[Path]) -> list[Mapping[str, Any]]:
     """
     script = Path(__file__).with_name("check.py")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    kept["OMP_NUM_THREADS"] = "1"  # as in `expect`
     command = [sys.executable, "-I", str(script), *(str(f.resolve()) for f in folders)]
     done = subprocess.run(command, capture_output=True, text=True, env=kept, cwd=folders[0], check=False)
     if done.returncode:

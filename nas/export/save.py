@@ -176,6 +176,6 @@ def _replace(new: Path, to: Path) -> None:
         new.rename(to)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{to.name}-old-", dir=to.parent))
-    to.replace(old)
+    to.rename(old / to.name)
     new.rename(to)
     shutil.rmtree(old, ignore_errors=True)

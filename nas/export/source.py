@@ -13,11 +13,12 @@ from nas.errors import UserError
 from nas.export.classes import Classes, inlined
 from nas.export.copied import RESERVED, Copied, imported
 from nas.export.layout import Calling, docstring, lay, quoted
+from nas.export.naming import name_kinds
 from nas.export.params import Fitted, fit
 from nas.export.parts import leaves, work
 from nas.export.read import read
 from nas.export.unify import Kind, kinds, paths
-from nas.export.words import camel, fresh, stem
+from nas.export.words import camel
 from nas.graph import graph
 from nas.profile import measure
 from nas.space import Json
@@ -89,7 +90,7 @@ def source(
             for leaf in (leaf for part in scope.parts.values() for leaf in leaves(part)):
                 _written(leaf.call.make, copied)
     written = [k for k in made if k is not made[-1] and not inlined(k)]
-    _name(written, made[-1], {*RESERVED, *copied.chunks, *copied.imports})
+    name_kinds(written, made[-1], {*RESERVED, *copied.chunks, *copied.imports})
     classes = Classes(fitted, lambda value: _written(value, copied))
     blocks = [*(text.rstrip().splitlines() for text in copied.chunks.values())]
     blocks += [classes.source(kind) for kind in written]
@@ -165,32 +166,3 @@ def _written(value: Any, copied: Copied) -> str:
         return copied.add(value)
     fix = "use numbers, strings, tuples and classes in a node's Call"
     raise UserError(f"model.py cannot write the argument {value!r}", fix=fix)
-
-
-def _name(written: list[Kind], top: Kind, taken: set[str]) -> None:
-    """Names the classes: as the tree calls them, and where two have one name by what tells them apart."""
-    top.name = fresh(top.kind, taken)
-    taken.add(top.name)
-    first: dict[str, Kind] = {}
-    for kind in written:
-        plain = f"{kind.kind}Block" if kind.kind in taken and kind.kind not in first else kind.kind
-        if kind.kind not in first:
-            kind.name = fresh(plain, taken)
-            first[kind.kind] = kind
-        else:
-            kind.name = fresh(_apart(kind, first[kind.kind]), taken)
-        taken.add(kind.name)
-
-
-def _apart(kind: Kind, other: Kind) -> str:
-    """A name for a class that has the tree's name in common with another one."""
-    extra = [p for p in kind.pieces if p not in other.pieces]
-    if len(extra) == 1 and len(kind.pieces) == len(other.pieces) + 1:
-        return f"{kind.kind}With{camel(extra[0])}"
-    places = [s.path.split(".") for s in kind.every]
-    others = {place for s in other.every for place in s.path.split(".")}
-    for step in zip(*places, strict=False):
-        if len(set(step)) == 1 and step[0] not in others and stem(step[0]):
-            word = camel(step[0])
-            return word if word.startswith(kind.kind) else f"{word}{kind.kind}"
-    return kind.kind

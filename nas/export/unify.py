@@ -91,7 +91,7 @@ class Kind:
         """The layers of a class that just runs them."""
         piece = next(iter(self.pieces.values()), None)
         alone = not self.skip and all(s.alone is not None for s in self.scopes)
-        return piece if alone and isinstance(piece, Row) else None
+        return piece if alone and isinstance(piece, Row) and len(piece.items) > 1 else None
 
 
 Find: TypeAlias = Callable[[Scope], Kind]
@@ -284,4 +284,5 @@ def _paths(piece: Piece, part: Part, name: str, find: Find) -> Iterator[tuple[st
     elif isinstance(piece, Row):
         for n, item in zip(part.names, part.items, strict=True):
             k = piece.names.index(n)
-            yield from _paths(piece.items[k], item, f"{name}.{k}" if name else str(k), find)
+            inner = f"{name}.{k}" if name else str(k)
+            yield from _paths(piece.items[k], item, inner if len(piece.items) > 1 else name, find)
