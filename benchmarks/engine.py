@@ -50,27 +50,34 @@ def by_fill(space: Space, rng: np.random.Generator) -> Architecture:
     return Architecture(space.name, tuple(sorted(made.items())))
 
 
+def ways(space: Space, rng: np.random.Generator) -> dict[str, Callable[[], object]]:
+    """What is timed, by name; each takes the next of 64 architectures."""
+    archs = [space.sample(rng) for _ in range(64)]
+    flats = [graph(space.network(a), space.input) for a in archs]
+    problem, turn = Problem(space), iter(range(10**9))
+
+    def arch() -> Architecture:
+        return archs[next(turn) % 64]
+
+    return {
+        "sample": lambda: space.sample(rng),
+        "by fill": lambda: by_fill(space, rng),
+        "mutate": lambda: space.mutate(arch(), rng),
+        "cross": lambda: space.cross(arch(), arch(), rng),
+        "key": lambda: Architecture(space.name, arch().choices).key,
+        "graph": lambda: graph(space.network(arch()), space.input),
+        "profile": lambda: measure(flats[next(turn) % 64]),
+        "signature": lambda: signature(flats[next(turn) % 64]),
+        "screen": lambda: problem._screen(arch()),
+        "build": lambda: build(space.network(arch()), space.input),
+    }
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     print(f"{'space':30}{'what':>12}{'a second':>12}{'microseconds':>14}")
     for space in (nasbench201(), mobile((1, 28, 28), 10), mobile()):
-        archs = [space.sample(rng) for _ in range(64)]
-        flats = [graph(space.network(a), space.input) for a in archs]
-        turn = iter(range(10**9))
-        fresh = Problem(space)
-        ways: dict[str, Callable[[], object]] = {
-            "sample": lambda: space.sample(rng),
-            "by fill": lambda: by_fill(space, rng),
-            "mutate": lambda: space.mutate(archs[next(turn) % 64], rng),
-            "cross": lambda: space.cross(archs[next(turn) % 64], archs[next(turn) % 64], rng),
-            "key": lambda: Architecture(space.name, archs[next(turn) % 64].choices).key,
-            "graph": lambda: graph(space.network(archs[next(turn) % 64]), space.input),
-            "profile": lambda: measure(flats[next(turn) % 64]),
-            "signature": lambda: signature(flats[next(turn) % 64]),
-            "screen": lambda: fresh._screen(archs[next(turn) % 64]),
-            "build": lambda: build(space.network(archs[next(turn) % 64]), space.input),
-        }
-        rates = {name: per_second(once) for name, once in ways.items()}
+        rates = {name: per_second(once) for name, once in ways(space, rng).items()}
         for name, rate in rates.items():
             title = f"{space.name} {'x'.join(map(str, space.input))}"
             print(f"{title:30}{name:>12}{rate:12,.0f}{1e6 / rate:14.1f}")

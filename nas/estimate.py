@@ -6,12 +6,12 @@ import os
 import resource
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
+import torch
 
 from nas.build import build
 from nas.data import load, subset
@@ -24,7 +24,8 @@ from nas.problem import Metrics, Proposal
 from nas.roles import Failed, Task, Work
 from nas.settings import Settings
 from nas.space import Json, Space
-from nas.training import Recipe, fit, seeded
+from nas.training import Recipe, fit, keep_heap, seeded
+from nas.training.speed import SHORT
 
 SAMPLE, IMAGES = 32, 1024
 """How many networks are looked at, and how many images the probe trains on."""
@@ -33,27 +34,35 @@ SAMPLE, IMAGES = 32, 1024
 @final
 @dataclass(frozen=True)
 class Probe:
-    """Trains on a few images; gives images per second and the memory that the process took."""
+    """Trains on a few images in each memory layout; gives the most images per second, and the memory of the process.
+
+    threads: of a worker, 0 for those that it has.
+    """
 
     space: Space
     source: Source
     recipe: Recipe
+    threads: int = 0
 
     def __call__(self, proposal: Proposal, work: Work) -> Metrics:
-        """Two short trainings, the second of which is timed."""
+        """An epoch in each layout; a training longer than the ones that are never timed takes the faster."""
         data, device = self.source.load(), device_of()
+        keep_heap()
         few = subset(data.train, min(IMAGES, len(data.train)), seed=0)
-        for _ in range(2):
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        rates = {}
+        for layout in ("contiguous", "channels_last"):
             with seeded(0):
                 module = build(self.space.network(proposal.arch), self.space.input).to(device)
-            start = time.perf_counter()
-            fit(module, few, None, data.info, self.recipe, seed=0, device=device, folder=None, report=lambda e, m: None)
-            seconds = time.perf_counter() - start
+            recipe = replace(self.recipe, layout=layout, precision="fp32")
+            fitted = fit(
+                module, few, None, data.info, recipe, seed=0, device=device, folder=None, report=lambda e, m: None
+            )
+            rates[layout] = fitted.images_per_second
         kilo = 1 if sys.platform == "darwin" else 1024
-        return {
-            "images_per_second": len(few) / seconds,
-            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo,
-        }
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+        return {"plain": rates["contiguous"], "best": max(rates.values()), "memory_bytes": memory}
 
 
 def estimate(settings: Settings, options: Options) -> dict[str, Json]:
@@ -63,37 +72,14 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
     archs = [problem.sample(rng) for _ in range(SAMPLE)]
     costs = {name: sorted(problem.screen(a).metrics[name] for a in archs) for name in ("params", "macs")}
     typical = sorted(archs, key=lambda a: problem.screen(a).metrics["macs"])[SAMPLE // 2]
-    with tempfile.TemporaryDirectory() as folder:
-        runs = Local(1)
-        try:
-            runs.submit(
-                Task(
-                    0,
-                    "probe",
-                    Probe(problem.space, settings.source, recipe),
-                    Proposal(typical),
-                    settings.seed,
-                    Path(folder),
-                )
-            )
-            ended = runs.wait(600)
-            while not ended:
-                runs.reports()
-                ended = runs.wait(600)
-            measured = ended[0][1]()
-        except Failed as failed:
-            raise UserError(f"the probe failed ({failed.reason}): {failed.message}", code=ENVIRONMENT) from failed
-        finally:
-            runs.close()
-    there = load(settings.data, seed=settings.seed, image_size=settings.image_size).info.counts
     cores = len(os.sched_getaffinity(0))
     workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
-    # The probe had all cores; a worker beside others has one.
-    speed = measured["images_per_second"] / (1 if options.gpus_per_trial else min(workers, cores) ** 0.5)
-    trial = (settings.images or there["train"]) * settings.epochs / speed + there["validation"] * settings.epochs / (
-        3 * speed
-    )
-    last = (there["train"] + there["validation"]) * settings.final_epochs / measured["images_per_second"]
+    threads = 1 if workers > 1 else 0
+    measured = _probed(Probe(problem.space, settings.source, recipe, threads), Proposal(typical), settings.seed)
+    there = load(settings.data, seed=settings.seed, image_size=settings.image_size).info.counts
+    # A validation image costs a third of one that is trained on: a forward pass alone.
+    trial = _seconds(((settings.images or there["train"]) + there["validation"] / 3) * settings.epochs, measured)
+    last = _seconds((there["train"] + there["validation"]) * settings.final_epochs, measured)
     searches = 2 if options.baseline else 1
     return {
         "space_size": problem.space.size,
@@ -108,3 +94,20 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
         "images": settings.images or there["train"],
         "final_epochs": settings.final_epochs,
     }
+
+
+def _seconds(images: float, measured: Metrics) -> float:
+    """A training's time, which takes the best layout if it is long enough to try them."""
+    plain = images / measured["plain"]
+    return plain if plain < SHORT else images / measured["best"]
+
+
+def _probed(probe: Probe, proposal: Proposal, seed: int) -> Metrics:
+    with tempfile.TemporaryDirectory() as folder, Local(1) as runs:
+        runs.submit(Task(0, "probe", probe, proposal, seed, Path(folder)))
+        while not (ended := runs.wait(600)):
+            runs.reports()
+        try:
+            return ended[0][1]()
+        except Failed as failed:
+            raise UserError(f"the probe failed ({failed.reason}): {failed.message}", code=ENVIRONMENT) from failed

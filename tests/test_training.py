@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from trainings import CPU, INFO, LONG, RECIPE, TRAIN, VALIDATION, Stop, net, same, silent, stop_after, train
+from tests.trainings import CPU, INFO, LONG, RECIPE, TRAIN, VALIDATION, Stop, net, same, silent, stop_after, train
 
 from nas.data import join, load, load_test
 from nas.errors import UserError

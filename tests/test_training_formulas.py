@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from trainings import CPU, INFO, RECIPE, TRAIN, Stop, net, silent, stop_after, train
+from tests.trainings import CPU, INFO, RECIPE, TRAIN, Stop, net, silent, stop_after, train
 
 from nas.data.augment import Augment
 from nas.data.part import Memory
