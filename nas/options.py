@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal, Protocol, final
 
-from nas.errors import UserError
+from nas.errors import ENVIRONMENT, UserError
+from nas.evaluators.scratch import device_of
 from nas.executors import Local
 from nas.roles import Executor, Needs
 from nas.study import Progress
@@ -52,6 +53,20 @@ class Options:
         return Needs(1.0, self.gpus_per_trial)
 
 
+def share(asked: float | None, *, cluster: bool = False) -> float:
+    """The share of a GPU that a trial takes: what was asked for, else a whole one where this machine has one."""
+    if asked is not None:
+        return asked
+    return 1.0 if not cluster and device_of().type == "cuda" else 0.0
+
+
+def refuse_missing(options: Options) -> None:
+    """Raise UserError where a GPU of this machine was asked for and there is none."""
+    if options.gpus_per_trial and not options.ray and device_of().type != "cuda":
+        fix = "leave out --gpus-per-trial to train on the CPU; `nas doctor` says what is seen"
+        raise UserError("a GPU was asked for and this machine shows none", fix=fix, code=ENVIRONMENT)
+
+
 class Screen(Protocol):
     """Shows a person how far a search is."""
 
@@ -90,7 +105,7 @@ def make_executor(options: Options, title: str, screen: Screen, *, whole: bool =
     cores = len(os.sched_getaffinity(0))
     if options.executor == "local" or (whole and not options.ray):
         workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
-        return Local(workers)
+        return Local(workers, gpus=options.gpus_per_trial > 0)
     from nas.executors.ray import RayExecutor  # noqa: PLC0415  # Ray is imported only where it is used
 
     made = RayExecutor(options.workers or None, address=options.ray or None, needs=options.needs, study=title)

@@ -12,7 +12,7 @@ from nas import plugins
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
 from nas.finding import FINAL, Finding
-from nas.options import EMBEDDED, Options, Screen, Silent, make_executor
+from nas.options import EMBEDDED, Options, Screen, Silent, make_executor, refuse_missing, share
 from nas.problem import COSTS, Constraint, Proposal, Trial
 from nas.roles import Executor, Failed, Lost, Task
 from nas.run import Run
@@ -31,6 +31,7 @@ def start(settings: Settings, options: Options, *, out: Path | None = None, scre
     Raises UserError with code 3 where no network is found, and KeyboardInterrupt with everything finished on disk.
     """
     screen = screen or Silent()
+    refuse_missing(options)
     folder = out or folder_of(settings)
     run = Run.open(folder, settings.json())
     try:
@@ -186,10 +187,11 @@ def search(
 
     limits: by metric, {"params": 150e3}; more: what `settle` takes (strategy, seed, epochs, recipe) and `Options`.
     """
-    known = {name: more.pop(name) for name in ("ray", "gpus_per_trial", "timeout") if name in more}
+    known: dict[str, Any] = {name: more.pop(name) for name in ("ray", "timeout") if name in more}
+    known["gpus_per_trial"] = share(more.pop("gpus_per_trial", None), cluster="ray" in known)
     options = Options(trials, executor, workers, baseline=baseline, **known)
     bounds = tuple(Constraint(LIMITS.get(metric, metric), value) for metric, value in (limits or {}).items())
-    settings = settle(space=space, data=data, limits=bounds, **more)
+    settings = settle(space=space, data=data, limits=bounds, gpu=options.gpus_per_trial > 0, **more)
     return start(settings, options, out=Path(out) if out else None)
 
 

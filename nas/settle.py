@@ -9,7 +9,6 @@ from pathlib import Path
 from nas import plugins
 from nas.data import load
 from nas.errors import INFEASIBLE, UserError
-from nas.evaluators.scratch import device_of
 from nas.problem import COSTS, Constraint
 from nas.settings import Settings, usual
 from nas.space import Json
@@ -30,7 +29,7 @@ def settle(
     final_epochs: int | None = None,
     images: int | None = None,
     recipe: Mapping[str, Json] | None = None,
-    gpu: bool | None = None,
+    gpu: bool = False,
 ) -> Settings:
     """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile."""
     for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
@@ -46,7 +45,7 @@ def settle(
             given = {"cells": 1, **given}
     info = load(data or "digits", seed=seed, image_size=image_size).info
     made = plugins.space(space, **{"input": info.input, "classes": info.classes, **given})
-    usually = usual(info, gpu=device_of().type == "cuda" if gpu is None else gpu)
+    usually = usual(info, gpu=gpu)
     settings = Settings(
         space=plugins.absolute(space),
         space_settings=dict(made.settings) or {"input": list(info.input), "classes": info.classes, **given},

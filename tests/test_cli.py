@@ -149,7 +149,7 @@ def test_test_images_are_read_once_and_only_at_the_end(folder, tmp_path, capsys,
             task.folder.mkdir(parents=True, exist_ok=True)
             super().submit(_Work(task))
 
-    monkeypatch.setattr(options, "Local", lambda workers: Folded(1))
+    monkeypatch.setattr(options, "Local", lambda workers, gpus: Folded(1))
     assert run([*SEARCH, "--trials", "3", "--baseline", "random", "--out", str(tmp_path / "r")]) == 0
     assert len(opened) == 1
 
@@ -297,6 +297,7 @@ BAD = [
     (["search", "--set", "rooms=3"], 2, "rooms"),
     (["search", "--workers", "0"], 2, "--workers must be at least 1"),
     (["search", "--gpus-per-trial", "-1"], 2, "must be 0 or more"),
+    (["search", "--executor", "local", "--gpus-per-trial", "0.5", "--out", "r"], 5, "a GPU was asked for"),
     (["search", "--recipe", "optimiser=adam"], 2, "there are: sgd, adamw"),
     (["resume", "nowhere"], 2, "is no run"),
     (["status", "nowhere"], 2, "is no run"),

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from tests.trainings import CPU, INFO, LONG, RECIPE, TRAIN, VALIDATION, Stop, net, same, silent, stop_after, train
 
 from nas.data import join, load, load_test
 from nas.errors import UserError
 from nas.training import Diverged, Recipe, accuracy, checkpoint, fit, forget
 from nas.training.steps import SPEED_FILE
+from tests.trainings import CPU, INFO, LONG, RECIPE, TRAIN, VALIDATION, Stop, net, same, silent, stop_after, train
 
 # The same numbers
 

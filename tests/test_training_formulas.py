@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from tests.trainings import CPU, INFO, RECIPE, TRAIN, Stop, net, silent, stop_after, train
 
 from nas.data.augment import Augment
 from nas.data.part import Memory
@@ -22,6 +21,7 @@ from nas.training.descent import Average, groups
 from nas.training.recipe import rate
 from nas.training.speed import Speed, choose
 from nas.training.steps import SPEED_FILE
+from tests.trainings import CPU, INFO, RECIPE, TRAIN, Stop, net, silent, stop_after, train
 
 # The formulas
 

@@ -19,7 +19,7 @@ from nas.errors import UserError
 from nas.estimate import estimate
 from nas.finding import Finding, options
 from nas.handover import hand_over
-from nas.options import EMBEDDED, Options
+from nas.options import EMBEDDED, Options, refuse_missing, share
 from nas.searching import start
 from nas.settings import Settings
 from nas.settle import folder_of, settle
@@ -77,8 +77,8 @@ class Search(Command):
     """How many train at a time. Default: one a core, or as many as the cards carry."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """A running cluster, HOST:PORT or auto. Default: a Ray that starts by itself."""
-    gpus_per_trial: float = 0.0
-    """The share of a GPU that a trial takes: 0.25 packs four on a card."""
+    gpus_per_trial: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """The share of a GPU that a trial takes: 0.25 packs four on a card. Default: 1 where this machine has a GPU."""
     trial_timeout: Seconds = None
     """A trial that takes longer is stopped, and counts as failed."""
     baseline: Annotated[Literal["random", "none"] | None, tyro.conf.arg(metavar="{random,none}")] = None
@@ -101,7 +101,6 @@ class Search(Command):
     def run(self) -> Said | None:
         limits = tuple(limit(text) for text in self.max)
         options = self.options()
-        gpu = True if self.gpus_per_trial else (False if self.executor == "local" and self.gpus_per_trial else None)
         settings = settle(
             space=self.space or "",
             space_settings=assigned(self.set),
@@ -114,11 +113,12 @@ class Search(Command):
             final_epochs=self.final_epochs,
             images=self.images,
             recipe=assigned(self.recipe),
-            gpu=gpu,
+            gpu=options.gpus_per_trial > 0,
         )
         if options.baseline:
             plugins.strategy(options.baseline, settings.problem)
         folder = self.out or folder_of(settings)
+        refuse_missing(options)
         if self.dry_run:
             return _cost(settings, options, folder)
         return go(settings, options, folder)
@@ -133,7 +133,7 @@ class Search(Command):
             self.executor,
             self.workers or 0,
             self.ray or "",
-            self.gpus_per_trial,
+            share(self.gpus_per_trial, cluster=self.ray is not None),
             self.trial_timeout,
             "" if baseline == "none" else baseline,
         )
@@ -164,6 +164,10 @@ class Resume(Command):
     """Where candidates train. Default: as it was started."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """A running cluster."""
+    gpus_per_trial: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """The share of a GPU that a trial takes. Default: as it was started."""
+    trial_timeout: Seconds = None
+    """A trial that takes longer is stopped."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -176,6 +180,8 @@ class Resume(Command):
             "workers": self.workers,
             "executor": self.executor,
             "ray": self.ray,
+            "gpus_per_trial": self.gpus_per_trial,
+            "timeout": self.trial_timeout,
         }
         now = replace(before, **{name: value for name, value in changed.items() if value is not None})
         return go(finding.settings, now, self.folder)

@@ -28,16 +28,18 @@ class Local:
     """A pool of warm processes on this machine, one a trial at a time (POSIX systems).
 
     A worker that dies, is cancelled or takes longer than its task's timeout is replaced; the others go on.
+    gpus: whether the workers see the GPUs that this process sees.
     All workers die with this process, even if it is killed. Use as a context, or call `close`.
     """
 
-    def __init__(self, capacity: int = 1) -> None:
+    def __init__(self, capacity: int = 1, *, gpus: bool = True) -> None:
         if capacity < 1:
             raise ValueError(f"an executor has a capacity of at least 1; got {capacity}")
         self._capacity = capacity
+        self._hidden: dict[str, str] = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
         self._packed = Packed()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the pool
-        self._workers = [WorkerProcess(threads(capacity), self._errors) for _ in range(capacity)]
+        self._workers = [WorkerProcess(threads(capacity), self._errors, self._hidden) for _ in range(capacity)]
         self._reports: list[Report] = []
         self._failures = 0
 
@@ -96,7 +98,7 @@ class Local:
 
     def _replace(self, place: int) -> WorkerProcess:
         self._workers[place].kill()
-        self._workers[place] = WorkerProcess(threads(self._capacity), self._errors)
+        self._workers[place] = WorkerProcess(threads(self._capacity), self._errors, self._hidden)
         return self._workers[place]
 
     def _look(self, seconds: float | None) -> list[tuple[int, Outcome]]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -37,7 +37,7 @@ main(told["descriptor"], told["driver"])
 class WorkerProcess:
     """One process, the socket to it, and the task that it runs."""
 
-    def __init__(self, count: int, errors: IO[bytes]) -> None:
+    def __init__(self, count: int, errors: IO[bytes], more: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         told = {
             "descriptor": theirs.fileno(),
@@ -50,7 +50,7 @@ class WorkerProcess:
             stdout=errors,
             stderr=errors,
             pass_fds=[theirs.fileno()],
-            env={**PATIENT, **os.environ, **dict.fromkeys(THREADS, str(count))},
+            env={**PATIENT, **os.environ, **dict.fromkeys(THREADS, str(count)), **more},
             start_new_session=True,  # the terminal's Ctrl-C does not come here, and a kill takes all that it started
         )
         theirs.close()
