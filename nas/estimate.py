@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nas.build import build
-from nas.data import load, subset
+from nas.data import subset
 from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators import Source
 from nas.evaluators.scratch import device_of
@@ -76,7 +76,7 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
     workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
     threads = 1 if workers > 1 else 0
     measured = _probed(Probe(problem.space, settings.source, recipe, threads), Proposal(typical), settings.seed)
-    there = load(settings.data, seed=settings.seed, image_size=settings.image_size).info.counts
+    there = settings.made_info.counts
     # A validation image costs a third of one that is trained on: a forward pass alone.
     trial = _seconds(((settings.images or there["train"]) + there["validation"] / 3) * settings.epochs, measured)
     last = _seconds((there["train"] + there["validation"]) * settings.final_epochs, measured)

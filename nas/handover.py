@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas.data import load
 from nas.export import Exported, export
 from nas.finding import Finding, Found
 from nas.space import Json
 
 FILES = {"model": "model.py", "weights": "weights.safetensors", "program": "model.pt2", "onnx": "model.onnx"}
+
+VALIDATION = {"accuracy": "val_accuracy", "loss": "val_loss"}
+"""Metrics of a trial that say in a file of their own which images they are of."""
 
 
 def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: bool = False) -> dict[str, Json]:
@@ -20,10 +22,10 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
     """
     settings, trial = finding.settings, found.trial
     where = to or finding.folder / "export" / trial.arch.key
-    info = load(settings.data, seed=settings.seed, image_size=settings.image_size).info
+    info = settings.made_info
     about: dict[str, Any] = {
         "input": {"mean": list(info.mean), "std": list(info.std), "classes": list(info.class_names)},
-        "metrics": {**trial.metrics, **found.test},
+        "metrics": {VALIDATION.get(name, name): value for name, value in {**trial.metrics, **found.test}.items()},
         "repro": {"run": str(finding.folder), "trial": trial.id, "settings": settings.json()},
     }
     architecture = {
@@ -38,7 +40,7 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
         found.input,
         found.module(),
         where,
-        name=f"{trial.arch.space}-{trial.arch.key[:4]}",
+        name=trial.arch.space,
         about=about,
         onnx=onnx,
         architecture=architecture,

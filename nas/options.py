@@ -70,8 +70,8 @@ def refuse_missing(options: Options) -> None:
 class Screen(Protocol):
     """Shows a person how far a search is."""
 
-    def phase(self, title: str, trials: int) -> None:
-        """A new part of the work begins."""
+    def phase(self, title: str, trials: int, after: float = 0.0) -> None:
+        """A new part of the work begins; after: what comes behind it takes as long as so many of its trials."""
 
     def search(self, progress: Progress) -> None:
         """A search has gone on."""
@@ -87,7 +87,7 @@ class Screen(Protocol):
 class Silent:
     """A screen that shows nothing."""
 
-    def phase(self, title: str, trials: int) -> None:
+    def phase(self, title: str, trials: int, after: float = 0.0) -> None:
         """Nothing."""
 
     def search(self, progress: Progress) -> None:

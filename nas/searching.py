@@ -73,7 +73,6 @@ class _Main:
         if self.finding.done(self.options.trials, name):
             return
         settings, problem = self.settings, self.settings.problem
-        self.screen.phase("search" if name == "search" else f"{strategy} search beside it", self.options.trials)
         device = tuple(c for c in problem.constraints if c.metric not in COSTS)
         evaluate = Scratch(problem.space, settings.source, settings.trained(settings.epochs), device)
         terms = Terms(
@@ -86,6 +85,8 @@ class _Main:
         )
         if self.executor is None:
             self.executor = make_executor(self.options, self.run.folder.name, self.screen)
+        title = "search" if name == "search" else f"{strategy} search beside it"
+        self.screen.phase(title, self.options.trials, self.after(name))
         self.run.search(
             problem,
             strategy=plugins.strategy(strategy, problem),
@@ -96,6 +97,15 @@ class _Main:
             seed=seed,
             watch=self.watched(),
         )
+
+    def after(self, name: str) -> float:
+        """What comes behind a study, in trials: the one beside it, and the last training, which runs alone."""
+        settings = self.settings
+        there = settings.made_info.counts
+        last = (there["train"] + there["validation"]) * settings.final_epochs
+        trial = (settings.images or there["train"]) * settings.epochs
+        beside = self.options.trials if name == "search" and self.options.baseline else 0
+        return beside + last / trial * getattr(self.executor, "capacity", 1)
 
     def watched(self) -> Watch:
         """What looks on: the screen, and on Ray the gauges."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import final
 
-from nas.data import Info
+from nas.data import Info, load
 from nas.data.augment import Augment
 from nas.errors import UserError
 from nas.evaluators import Source
@@ -75,6 +75,11 @@ class Settings:
     def made_space(self) -> Space:
         """The space."""
         return space(self.space, **self.space_settings)
+
+    @cached_property
+    def made_info(self) -> Info:
+        """What is known of the data."""
+        return load(self.data, seed=self.seed, image_size=self.image_size).info
 
     @cached_property
     def problem(self) -> Problem:

@@ -83,5 +83,4 @@ def _refuse_impossible(settings: Settings) -> None:
 
 def folder_of(settings: Settings) -> Path:
     """The folder of a run where none was given: runs/SPACE-DATA-xxxxxxxx."""
-    data = load(settings.data, seed=settings.seed, image_size=settings.image_size).info.name
-    return Path("runs") / f"{settings.made_space.name}-{data}-{settings.hash}"
+    return Path("runs") / f"{settings.made_space.name}-{settings.made_info.name}-{settings.hash}"

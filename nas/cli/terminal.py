@@ -25,15 +25,19 @@ def screen() -> Screen:
 
 @final
 class _Clock:
-    """Seconds per finished trial of this sitting, from which the time left follows."""
+    """Seconds per finished trial of this sitting, from which the time left of the whole search follows.
 
-    def __init__(self) -> None:
-        self.start, self.before = time.monotonic(), -1
+    after: what comes behind the trials, in trials.
+    """
+
+    def __init__(self, after: float = 0.0) -> None:
+        self.start, self.before, self.after = time.monotonic(), -1, after
 
     def left(self, progress: Progress) -> str:
         if self.before < 0:
             self.before = progress.finished
-        fresh, ahead = progress.finished - self.before, progress.trials - progress.finished
+        fresh = progress.finished - self.before
+        ahead = progress.trials - progress.finished + self.after
         if not fresh:
             return ""
         return f"about {duration((time.monotonic() - self.start) / fresh * ahead)} left"
@@ -60,9 +64,9 @@ class Lines:
     def __init__(self, write: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)) -> None:
         self._write, self._seen, self._clock = write, 0, _Clock()
 
-    def phase(self, title: str, trials: int) -> None:
+    def phase(self, title: str, trials: int, after: float = 0.0) -> None:
         """A heading."""
-        self._seen, self._clock = 0, _Clock()
+        self._seen, self._clock = 0, _Clock(after)
         self._write(f"{title}: {trials} trials" if trials else title)
 
     def search(self, progress: Progress) -> None:
@@ -101,9 +105,9 @@ class Live:
         )
         self._task: TaskID | None = None
 
-    def phase(self, title: str, trials: int) -> None:
+    def phase(self, title: str, trials: int, after: float = 0.0) -> None:
         """A new bar; the earlier one stays as it ended."""
-        self._clock = _Clock()
+        self._clock = _Clock(after)
         if self._task is not None:
             self._bar.stop_task(self._task)
         self._task = self._bar.add_task(title, total=trials or 1, note="")
