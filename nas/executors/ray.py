@@ -15,6 +15,8 @@ from nas.executors.ray_worker import Box, Numbered, Worker
 from nas.executors.work import LOG, Result, cores, outcome, tail, threads
 from nas.roles import Failed, Lost, Needs, Outcome, Report, Task
 
+UNSEEN: dict[str, Any] = {"enable_task_events": False}
+"""For calls that are no trial: the dashboard lists trials alone."""
 STARTS = 3
 """How many workers in a row may end before they are ready."""
 LATE = 5.0
@@ -115,7 +117,7 @@ class RayExecutor:
         self._ray: Any = ray
         self._worker: Any = ray.remote(Worker)
         box: Any = ray.remote(Box)
-        self._box = box.options(num_cpus=0, max_restarts=-1, name=f"{self._study} reports").remote()
+        self._box = box.options(num_cpus=0, max_restarts=-1, name=f"{self._study} reports", **UNSEEN).remote()
         self._take = self._box.take.remote()
         self._slots = [self._slot() for _ in range(self._capacity)]
 
@@ -254,7 +256,7 @@ class _Slot:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.ready = actor.ready.remote()
+        self.ready = actor.ready.options(**UNSEEN).remote()
         self.node = ""
         self.known: set[int] = set()
         self.task: Task | None = None
