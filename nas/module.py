@@ -39,7 +39,7 @@ class Module(Node):
 
     def call(self, shape: Shape) -> Call:
         channels = shape[0] if len(shape) in (1, 3) else shape[-1]
-        return Call(self.make, (), tuple((k, channels if v is CHANNELS else v) for k, v in self.args))
+        return Call(self.make, (), tuple((k, channels if v == CHANNELS else v) for k, v in self.args))
 
     def out(self, shape: Shape) -> Shape:
         return _probe(self.call(shape), shape)[0]

@@ -4,6 +4,9 @@ from collections import Counter
 
 import pytest
 
+from nas.cli import run
+from tests.commands import SEARCH
+
 MARKERS = ("slow", "gpu", "ray")
 SEEN = Counter()
 
@@ -21,3 +24,11 @@ def pytest_terminal_summary(terminalreporter):
     chosen = terminalreporter.config.getoption("-m") or "all"
     counted = ", ".join(f"{SEEN[name]} {name}" for name in ("plain", *MARKERS))
     terminalreporter.write_line(f"collected by marker: {counted}; run here: {chosen}")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A small finished run; what changes it takes a copy."""
+    where = tmp_path_factory.mktemp("cli") / "run"
+    assert run([*SEARCH, "--trials", "4", "--baseline", "random", "--out", str(where)]) == 0
+    return where

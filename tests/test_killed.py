@@ -13,7 +13,9 @@ import pytest
 from nas.finding import Finding
 
 HOME = Path(__file__).parent.parent
-SEARCH = "search --space nasbench201 --data digits --set cells=1 --set channels=8 --trials 24 --epochs 15 --final-epochs 3"
+SEARCH = (
+    "search --space nasbench201 --data digits --set cells=1 --set channels=8 --trials 24 --epochs 15 --final-epochs 3"
+)
 
 
 def command(folder, *more):
