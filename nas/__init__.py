@@ -58,8 +58,8 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CHANNELS",
     "Architecture",
+    "CHANNELS",
     "Call",
     "Chain",
     "Choice",
