@@ -110,7 +110,7 @@ class Report:
 
 
 Outcome: TypeAlias = Callable[[], Metrics]
-"""Gives a trial's metrics, or raises Failed, Infeasible or Lost."""
+"""Gives a trial's metrics, or raises Failed, Infeasible or Lost; UserError where every trial would fail so."""
 
 
 class Executor(Protocol):

@@ -40,6 +40,8 @@ class Run:
 
         Raises UserError where another process holds it, or the disk is full or read-only.
         """
+        if folder.is_dir() and not (folder / SETTINGS).exists() and any(f.name != LOCK for f in folder.iterdir()):
+            raise UserError(f"{folder} holds other files and is no run", fix="give another --out")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)

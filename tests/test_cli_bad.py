@@ -40,6 +40,7 @@ BAD = [
     (["status", "nowhere"], 2, "is no run"),
     (["show"], 2, "nas show"),
     (["spaces", "chek", "x"], 2, "check NAME"),
+    (["spaces", "--set", "cells=2"], 2, "is for one space"),
     (["spaces", "--input", "3,x"], 2, "C,H,W"),
     (["profile", "|none~0|"], 2, "is no architecture"),
     (["profile", "{"], 2, "is no JSON"),

@@ -234,6 +234,13 @@ def test_two_drivers_on_one_folder_are_refused(tmp_path):
     assert not Run.read(tmp_path / "run").driven
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no run"):
+        Run.open(tmp_path, {"format": 1})
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_a_run_does_a_thing_once(tmp_path):
     with Run.open(tmp_path / "run", {}) as run:
         assert run.once("thing", lambda: {"a": 1}) == {"a": 1}
@@ -267,3 +274,22 @@ def test_the_frame_has_a_row_a_trial(tmp_path):
         assert list(frame.id) == [t.id for t in run.trials()]
         assert set(json.loads(frame.arch[0])) == {"space", "choices"}
         assert frame["node1.from0"].notna().all()
+
+
+def test_what_is_no_trials_fault_stops_the_search_and_loses_nothing(tmp_path):
+    calls = [0]
+
+    def full(proposal, work):
+        calls[0] += 1
+        if calls[0] == 4:
+            raise UserError("the disk is full", code=5)
+        return rated(proposal, work)
+
+    store = Store(tmp_path / "a")
+    with pytest.raises(UserError, match="the disk is full"):
+        go(store, tmp_path, 20, evaluate=full)
+    assert store.states("search")["failed"] == 0
+    assert store.states("search")["running"] == 1
+    go(store, tmp_path, 20)
+    go(whole := Store(tmp_path / "b"), tmp_path, 20)
+    assert archs(store) == archs(whole)

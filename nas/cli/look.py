@@ -142,6 +142,8 @@ class Spaces(Command):
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
+        if not self.check and self.set:
+            raise UserError("--set is for one space", fix="give it with `nas spaces check NAME`")
         if not self.check:
             return self._all()
         if self.check[0] != "check" or len(self.check) != 2:
@@ -173,7 +175,7 @@ class Spaces(Command):
     def _all(self) -> Said:
         listed, rows = [], []
         for name, make in plugins.spaces().items():
-            space = make(**shaped(self.input, self.classes), **assigned(self.set))
+            space = make(**shaped(self.input, self.classes))
             listed.append(
                 {
                     "name": name,

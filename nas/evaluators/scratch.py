@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from nas.build import build
 from nas.data import Data, Part, join, load, load_test, subset
+from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators.latency import latency
 from nas.files import write_text
 from nas.problem import Constraint, Metrics, Proposal
@@ -45,9 +46,8 @@ class Source:
         """The data, train and validation alone."""
         data = load(self.spec, seed=self.seed, image_size=self.image_size)
         if data.info.hash != self.hash:
-            raise ValueError(
-                f"the data {self.spec} have changed: their hash is {data.info.hash}, the run's {self.hash}"
-            )
+            what = f"the data {self.spec} have changed: their hash is {data.info.hash}, the run's {self.hash}"
+            raise UserError(what, fix="bring them back, or begin another run", code=ENVIRONMENT)
         return data
 
     def sample(self, train: Part) -> Part:

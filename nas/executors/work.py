@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -14,12 +15,14 @@ from typing import TypeAlias, final
 
 import numpy as np
 
+from nas.errors import ENVIRONMENT, UserError
 from nas.problem import Metrics
 from nas.roles import REASONS, Failed, Infeasible, Outcome, Report, Task, one_line, reason_of
 from nas.space import Rng
 
-Result: TypeAlias = dict[str, float] | Failed | Infeasible
+Result: TypeAlias = dict[str, float] | Failed | Infeasible | UserError
 """What a trial came to, as a value that always pickles."""
+FULL = os.strerror(errno.ENOSPC)
 LOG = "log.txt"
 """Where a trial's prints go, in its folder."""
 
@@ -74,9 +77,17 @@ def checked(found: object) -> dict[str, float] | Failed:
     return metrics
 
 
-def categorised(error: BaseException) -> Failed | Infeasible:
-    """What an evaluator raised, as one of the ways in which a trial fails."""
+def categorised(error: BaseException) -> Failed | Infeasible | UserError:
+    """What an evaluator raised, as one of the ways in which a trial fails; UserError where it is not the trial's fault.
+
+    A full disk or data that have changed would fail every trial after it: the search is to stop.
+    """
+    if isinstance(error, UserError):
+        return error
     trace = _trace(error)
+    if FULL in trace:
+        fix = "free some space and give the same command again: nothing finished is lost"
+        return UserError(f"the disk is full: {one_line(error)}", fix=fix, code=ENVIRONMENT)
     if isinstance(error, Infeasible):
         metrics = checked(error.metrics)
         return metrics if isinstance(metrics, Failed) else Infeasible(str(error.reason), metrics)
