@@ -74,10 +74,23 @@ class Finding:
         """The run's folder."""
         return self.run.folder
 
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment whose run it is; "" for a run of `nas search`."""
+        return str(self.run.settings.get("experiment", ""))
+
     @cached_property
     def settings(self) -> Settings:
-        """What the search was made from."""
+        """What the search was made from; UserError for a run of an experiment, which joins its pieces itself."""
+        if self.experiment:
+            what = f"{self.folder} is a run of the experiment {self.experiment}"
+            raise UserError(what, fix=f"see its trials: nas show {self.folder} --study {' or '.join(self.studies)}")
         return Settings.from_json(self.run.settings)
+
+    @property
+    def studies(self) -> list[str]:
+        """The names of its studies."""
+        return self.run.store.studies()
 
     def frame(self, study: str = "search") -> pd.DataFrame:
         """A row a trial: id, state, reason, key, architecture, seconds, every metric and every choice."""

@@ -177,6 +177,11 @@ class Store:
                 found.setdefault(trial, []).append((epoch, json.loads(metrics)))
         return found
 
+    def studies(self) -> list[str]:
+        """The names of the studies that have trials."""
+        with self._guarded():
+            return [name for (name,) in self._db.execute("select distinct study from trials order by study").fetchall()]
+
     def states(self, study: str) -> Mapping[str, int]:
         """How many trials are in each state."""
         with self._guarded():

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import nas
 from nas.cli import run
-from nas.cli.commands import COMMANDS
+from nas.cli.commands import COMMANDS, command
 from tests.commands import HOME, SEARCH, said, typed
 
 
 def test_every_command_has_help_with_an_example(capsys):
-    for name in COMMANDS:
+    for name, (_, what) in COMMANDS.items():
         code, out, _ = typed(capsys, name, "--help")
         assert code == 0
+        assert command(name).__doc__.splitlines()[0] == what
         assert f"Example: nas {name}" in out
         assert "--json" in out
     code, out, _ = typed(capsys, "--help")
@@ -218,6 +219,11 @@ def test_run_lists_and_runs_experiments(tmp_path, capsys):
     made = said(capsys, "run", "aging_evolution", *flags)
     assert made["experiment"] == "aging_evolution"
     assert set(made["evolution"]) == {"accuracy", "architecture"}
+    assert len(said(capsys, "show", tmp_path / "e", "--study", "random")["trials"]) >= 3
+    assert said(capsys, "status", tmp_path / "e")["counts"]["evolution"]["done"] == 3
+    code, _, err = typed(capsys, "export", tmp_path / "e")
+    assert code == 2
+    assert "is a run of the experiment aging_evolution" in err
     code, out, _ = typed(capsys, "run", "aging_evolution", "--help")
     assert code == 0
     assert "--population" in out

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from nas.cli.parse import Command, first_line, parse
+from nas.cli.commands import COMMANDS, command
+from nas.cli.parse import parse
 from nas.cli.speak import complain, speak
 from nas.errors import ENVIRONMENT, INTERRUPTED, UserError, nearest
 
@@ -25,10 +26,8 @@ def run(args: list[str]) -> int:
     json = "--json" in args
     resume = ""
     try:
-        from nas.cli.commands import COMMANDS  # noqa: PLC0415  # so that --help needs no torch
-
         if not args or args[0] in ("-h", "--help", "help"):
-            print(_overview(COMMANDS))
+            print(_overview())
             return 0
         if args[0] == "--version":
             from nas import __version__  # noqa: PLC0415  # rarely
@@ -44,14 +43,14 @@ def run(args: list[str]) -> int:
             if said is not None:
                 speak(said, json=json)
             return said.code if said else 0
-        command = parse(COMMANDS[args[0]], args[1:], prog=f"nas {args[0]}")
-        if command is None:
+        asked = parse(command(args[0]), args[1:], prog=f"nas {args[0]}")
+        if asked is None:
             return 0
-        resume = command.resume()
-        said = command.run()
+        resume = asked.resume()
+        said = asked.run()
         if said is not None:
             speak(said, json=json)
-        return command.code(said)
+        return asked.code(said)
     except UserError as error:
         complain(error.message, error.fix, error.code, json=json)
         return error.code
@@ -71,9 +70,9 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _overview(commands: Mapping[str, type[Command]]) -> str:
-    width = max(map(len, commands))
-    lines = [f"  {name:<{width}}  {first_line(made)}" for name, made in commands.items()]
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join([SUMMARY, "", "Usage: nas COMMAND [FLAGS]", "", *lines, "", "nas COMMAND --help tells more."])
 
 

@@ -1,27 +1,29 @@
-"""Every command by its name."""
+"""Every command by its name: where it is, and what it does; each is imported when it is asked for."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 
-from nas.cli.doctor import Doctor
-from nas.cli.look import Profile, Show, Spaces, Status
 from nas.cli.parse import Command
-from nas.cli.rank import Rank
-from nas.cli.recipes import Recipes
-from nas.cli.search import Resume, Search
-from nas.cli.take import Export, Train
 
-COMMANDS: Mapping[str, type[Command]] = {
-    "search": Search,
-    "run": Recipes,
-    "resume": Resume,
-    "status": Status,
-    "show": Show,
-    "train": Train,
-    "export": Export,
-    "spaces": Spaces,
-    "profile": Profile,
-    "rank": Rank,
-    "doctor": Doctor,
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "search": ("search.Search", "Search for a network, train the best, test it once and export it."),
+    "run": ("recipes.Recipes", "Run a published system; without a name, list them."),
+    "resume": ("search.Resume", "Go on with a run that was interrupted, or ask for more trials of it."),
+    "status": ("look.Status", "How far a run is."),
+    "show": ("look.Show", "Every trial of a run: what was tried, what it came to, why it failed."),
+    "train": ("take.Train", "Train a network of a run on train and validation images together, and test it once."),
+    "export": ("take.Export", "Write a network of a run as plain PyTorch, and prove it equal to the trained one."),
+    "spaces": ("spaces.Spaces", "The search spaces there are; or the laws of a space, checked on one's own."),
+    "profile": ("spaces.Profile", "What a network costs, layer by layer, without building it."),
+    "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
+    "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }
+
+
+def command(name: str) -> type[Command]:
+    """The dataclass of a command."""
+    file, made = COMMANDS[name][0].split(".")
+    found: type[Command] = getattr(importlib.import_module(f"nas.cli.{file}"), made)
+    return found

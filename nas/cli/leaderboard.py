@@ -106,7 +106,7 @@ def table(problem: Problem, trials: list[Trial], title: str) -> Table:
     return made
 
 
-def state(run: Run, finished: bool) -> str:
+def state(run: Run, *, finished: bool) -> str:
     """The state of a run: running, done or interrupted."""
     if run.driven:
         return "running"

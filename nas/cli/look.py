@@ -1,9 +1,7 @@
-"""`nas status`, `nas show`, `nas spaces`, `nas profile`."""
+"""`nas status` and `nas show`."""
 
 from __future__ import annotations
 
-import json as text
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, final
@@ -11,20 +9,14 @@ from typing import Annotated, Any, final
 import tyro
 from rich.table import Table
 
-from nas import plugins
 from nas.cli.leaderboard import state, whole
 from nas.cli.parse import Command
-from nas.cli.search import assigned
 from nas.cli.speak import Said
-from nas.errors import UserError
+from nas.errors import nearest
 from nas.finding import Finding, options
 from nas.problem import Trial
-from nas.profile import profile
 from nas.space import Json, Space
-from nas.tree import Refused
 from nas.units import count
-
-Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT")]
 
 
 @final
@@ -42,11 +34,13 @@ class Status(Command):
 
     def run(self) -> Said | None:
         finding = Finding.read(self.folder)
+        if finding.experiment:
+            return self._experiment(finding)
         wanted = options(finding).get("trials", 0)
         counts, best = finding.run.counts(), finding.ranked(1)
         finished = finding.done(wanted) and bool(best) and best[0].arch.key in finding.trained()
         seconds = finding.run.store.fact("seconds")
-        now = state(finding.run, finished)
+        now = state(finding.run, finished=finished)
         made: dict[str, Json] = {
             "run": str(self.folder),
             "state": now,
@@ -65,6 +59,15 @@ class Status(Command):
             rows.append(f"go on with: nas resume {self.folder}")
         return Said(made, tuple(rows))
 
+    def _experiment(self, finding: Finding) -> Said:
+        counts = {study: finding.run.counts(study) for study in finding.studies}
+        now = state(finding.run, finished=not any(c["running"] + c["lost"] for c in counts.values()))
+        rows = [f"{self.folder}: {now}, the experiment {finding.experiment}"]
+        rows += [f"{study}: {', '.join(f'{n} {name}' for name, n in c.items() if n)}" for study, c in counts.items()]
+        return Said(
+            {"run": str(self.folder), "state": now, "experiment": finding.experiment, "counts": counts}, tuple(rows)
+        )
+
     def _epochs(self, finding: Finding) -> dict[int, Any]:
         running = {t.id for t in finding.run.trials() if t.state == "running"}
         return {t: seen for t, seen in finding.run.store.epochs("search").items() if t in running}
@@ -81,7 +84,7 @@ class Show(Command):
     folder: tyro.conf.Positional[Path]
     """The run's folder."""
     study: str = "search"
-    """search, or baseline-random."""
+    """search, or baseline-random; of an experiment as `nas status` names them."""
     csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a row a trial into this file."""
     json: bool = False
@@ -89,13 +92,16 @@ class Show(Command):
 
     def run(self) -> Said | None:
         finding = Finding.read(self.folder)
+        if self.study not in finding.studies and (finding.studies or finding.experiment):
+            raise nearest(self.study, finding.studies, what=f"study of {self.folder}")
         trials = finding.run.trials(self.study)
         if self.csv:
             finding.frame(self.study).to_csv(self.csv, index=False)
         finished = finding.done(options(finding).get("trials", 0)) and bool(finding.trained())
         rows = [_trial(t) for t in trials]
-        made = {"run": str(self.folder), "state": state(finding.run, finished), "trials": rows}
-        parts: list[Any] = [_table(finding.settings.made_space, trials)]
+        made = {"run": str(self.folder), "state": state(finding.run, finished=finished), "trials": rows}
+        spelt = None if finding.experiment else finding.settings.made_space
+        parts: list[Any] = [_table(spelt, trials)]
         if self.csv:
             parts.append(f"{len(trials)} rows written to {self.csv}")
         return Said(made, tuple(parts))
@@ -107,7 +113,7 @@ def _trial(t: Trial) -> dict[str, Json]:
     return {**made, "budget": t.proposal.budget, "metrics": metrics, "seconds": round(t.seconds, 3)}
 
 
-def _table(space: Space, trials: list[Trial]) -> Table:
+def _table(space: Space | None, trials: list[Trial]) -> Table:
     made = Table(box=None, pad_edge=False)
     for name in ("trial", "state", "accuracy", "params", "MACs", "seconds"):
         made.add_column(name, justify="right")
@@ -117,171 +123,7 @@ def _table(space: Space, trials: list[Trial]) -> Table:
         accuracy = f"{m['accuracy']:.4f}" if "accuracy" in m else ""
         costs = (count(m["params"]), count(m["macs"])) if "params" in m else ("", "")
         last = t.error.strip().splitlines()[-1] if t.error.strip() else ""
-        what = ": ".join(x for x in (t.reason, last) if x) or (space.spell(t.arch) if space.spelling else t.arch.key)
+        named = space.spell(t.arch) if space and space.spelling else t.arch.key
+        what = ": ".join(x for x in (t.reason, last) if x) or named
         made.add_row(str(t.id), str(t.state), accuracy, *costs, f"{t.seconds:.0f}" if t.seconds else "", what)
-    return made
-
-
-@final
-@dataclass(frozen=True)
-class Spaces(Command):
-    """The search spaces there are; or the laws of a space, checked on one's own.
-
-    Example: nas spaces check my.py:space
-    """
-
-    check: tyro.conf.Positional[tuple[str, ...]] = ()
-    """`check NAME` or `check FILE.py:NAME` runs every law of a space on it."""
-    input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
-    """The input shape. Default: the space's own."""
-    classes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """The number of classes."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A setting of the space, NAME=VALUE."""
-    json: bool = False
-    """One JSON object on standard output."""
-
-    def run(self) -> Said | None:
-        if not self.check and self.set:
-            raise UserError("--set is for one space", fix="give it with `nas spaces check NAME`")
-        if not self.check:
-            return self._all()
-        if self.check[0] != "check" or len(self.check) != 2:
-            raise UserError(f"nas spaces takes nothing or `check NAME`, got {' '.join(self.check)!r}")
-        from nas.testing import space_laws  # noqa: PLC0415  # the laws need torch's counters; only this asks for them
-
-        space = plugins.space(self.check[1], **shaped(self.input, self.classes), **assigned(self.set))
-        results = []
-        for law, check in space_laws().items():
-            start = time.monotonic()
-            try:
-                check(space)
-                problem = ""
-            except Exception as error:  # a law may fail in any way; each is reported
-                problem = " ".join(f"{error}".split())[:300] or type(error).__name__
-            results.append(
-                {"law": law, "kept": not problem, "problem": problem, "seconds": round(time.monotonic() - start, 2)}
-            )
-        broken = [r for r in results if not r["kept"]]
-        rows = [
-            f"{'kept  ' if r['kept'] else 'BROKEN'}  {r['law']}" + (f": {r['problem']}" if r["problem"] else "")
-            for r in results
-        ]
-        rows.append(
-            f"{space.name}: {len(results) - len(broken)} of {len(results)} laws kept, {space.size:,} architectures"
-        )
-        return Said({"space": space.name, "size": space.size, "laws": results}, tuple(rows), code=2 if broken else 0)
-
-    def _all(self) -> Said:
-        listed, rows = [], []
-        for name, make in plugins.spaces().items():
-            space = make(**shaped(self.input, self.classes))
-            listed.append(
-                {
-                    "name": name,
-                    "settings": dict(space.settings),
-                    "choices": {c.name: list(c.labels) for c in space.choices.values()},
-                    "size": space.size,
-                    "shares": space.shares,
-                    "relaxes": space.relaxes,
-                }
-            )
-            about = (make.__doc__ or "").strip().splitlines()[0]
-            settings = ", ".join(f"{k}={text.dumps(v)}" for k, v in space.settings.items())
-            rows.append(f"{name}: {about}\n  {space.size:,} architectures, {len(space.choices)} choices\n  {settings}")
-        return Said({"spaces": listed}, tuple(rows))
-
-
-@final
-@dataclass(frozen=True)
-class Profile(Command):
-    """What a network costs, layer by layer, without building it.
-
-    Example: nas profile '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
-    """
-
-    target: tyro.conf.Positional[str]
-    """An architecture: a file or text of JSON, the spelling of published tables, or a space's name for a random one."""
-    space: Text = None
-    """The space of a spelling. Default: nasbench201."""
-    input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
-    """The input shape. Default: the architecture's settings, else the space's own."""
-    classes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """The number of classes."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A setting of the space, NAME=VALUE."""
-    seed: int = 0
-    """Of a random architecture."""
-    json: bool = False
-    """One JSON object on standard output."""
-
-    def run(self) -> Said | None:
-        space, arch = self._read()
-        start = time.perf_counter()
-        made = profile(space.network(arch), space.input)
-        seconds = time.perf_counter() - start
-        layers = [{"name": x.name, "op": x.op, "out": list(x.out), **x.cost.__dict__} for x in made.layers]
-        total = made.total
-        head: dict[str, Json] = {
-            "name": arch.key,
-            "space": space.name,
-            "settings": dict(space.settings),
-            "arch": dict(arch.labels),
-            "input": list(space.input),
-            "classes": made.out[0],
-            "params": total.params,
-            "macs": total.macs,
-            "activations": total.activations,
-            "seconds": round(seconds, 6),
-        }
-        table = Table(box=None, pad_edge=False)
-        for name in ("layer", "op", "out", "params", "MACs", "activations"):
-            table.add_column(name, justify="left" if name in ("layer", "op") else "right")
-        for x in made.layers:
-            costs = (f"{x.cost.params:,}", f"{x.cost.macs:,}", f"{x.cost.activations:,}")
-            table.add_row(x.name, x.op, "x".join(map(str, x.out)), *costs)
-        line = f"{total.params:,} parameters, {total.macs:,} MACs, {total.activations:,} activations for {space.input}"
-        return Said({**head, "layers": layers}, (table, line))
-
-    def _read(self) -> tuple[Space, Any]:
-        given, more = self.target.strip(), {**shaped(self.input, self.classes), **assigned(self.set)}
-        if given in plugins.spaces() or ".py:" in given:
-            import numpy as np  # noqa: PLC0415  # only a random architecture needs it
-
-            space = plugins.space(given, **more)
-            return space, space.sample(np.random.default_rng(self.seed))
-        if not given.startswith(("{", "|")) and Path(given).expanduser().is_file():
-            given = Path(given).expanduser().read_text(encoding="utf-8").strip()
-        try:
-            file = text.loads(given) if given.startswith("{") else {}
-        except ValueError as error:
-            raise UserError(
-                f"{self.target} is no JSON: {error}", fix='it holds {"space", "settings", "choices"}'
-            ) from error
-        if given.startswith("{") and not {"space", "choices"} <= set(file):
-            raise UserError(f"{self.target[:60]} is no architecture", fix='it holds {"space", "settings", "choices"}')
-        name = self.space or file.get("file") or file.get("space", "nasbench201")
-        space = plugins.space(name, **{**file.get("settings", {}), **more})
-        try:
-            return space, space.parse(given)
-        except (KeyError, ValueError, Refused) as error:
-            what = error.args[0] if error.args else error
-            raise UserError(
-                f"{self.target[:80]!r} is no architecture of {space.name}: {what}", fix="see `nas spaces`"
-            ) from error
-
-
-def shaped(shape: str | None, classes: int | None) -> dict[str, Json]:
-    """The settings `input` and `classes` from their flags."""
-    made: dict[str, Json] = {} if classes is None else {"classes": classes}
-    if shape is not None:
-        try:
-            numbers = tuple(int(n) for n in shape.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != 3 or min(numbers) < 1:
-            raise UserError(f"--input is C,H,W, got {shape!r}", fix="for example --input 3,224,224")
-        made["input"] = numbers
-    if classes is not None and classes < 2:
-        raise UserError(f"--classes must be at least 2, got {classes}")
     return made

@@ -61,11 +61,6 @@ def flags(made: type[Any]) -> list[str]:
     return [f"--{f.name.replace('_', '-')}" for f in fields(made)]
 
 
-def first_line(made: type[Any]) -> str:
-    """What a command does, in one sentence."""
-    return (made.__doc__ or "").strip().splitlines()[0]
-
-
 def _one_line(box: str) -> str:
     """The sentence inside a parser's box: what stands between its first two rules, without what it tried."""
     lines = [re.sub(r"[─│╭╮╰╯]", " ", line).strip() for line in box.splitlines()]

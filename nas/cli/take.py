@@ -79,7 +79,9 @@ class Train(Command):
 @final
 @dataclass(frozen=True)
 class Export(Command):
-    """Write a network of a run as plain PyTorch, and prove it equal to the trained one where nas is not installed.
+    """Write a network of a run as plain PyTorch, and prove it equal to the trained one.
+
+    The proof is made in a process where nas cannot be imported.
 
     Example: nas export runs/mobile-fashion-mnist-1a2b3c4d --best 1 --to model --onnx
     """

@@ -1,0 +1,188 @@
+"""`nas spaces` and `nas profile`."""
+
+from __future__ import annotations
+
+import json as text
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import tyro
+from rich.table import Table
+
+from nas import plugins
+from nas.cli.parse import Command
+from nas.cli.search import assigned
+from nas.cli.speak import Said
+from nas.errors import UserError
+from nas.profile import profile
+from nas.space import Json, Space
+from nas.tree import Refused
+
+Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT")]
+
+
+@final
+@dataclass(frozen=True)
+class Spaces(Command):
+    """The search spaces there are; or the laws of a space, checked on one's own.
+
+    Example: nas spaces check my.py:space
+    """
+
+    check: tyro.conf.Positional[tuple[str, ...]] = ()
+    """`check NAME` or `check FILE.py:NAME` runs every law of a space on it."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
+    """The input shape. Default: the space's own."""
+    classes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """The number of classes."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the space, NAME=VALUE."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+    def run(self) -> Said | None:
+        if not self.check and self.set:
+            raise UserError("--set is for one space", fix="give it with `nas spaces check NAME`")
+        if not self.check:
+            return self._all()
+        if self.check[0] != "check" or len(self.check) != 2:
+            raise UserError(f"nas spaces takes nothing or `check NAME`, got {' '.join(self.check)!r}")
+        from nas.testing import space_laws  # noqa: PLC0415  # the laws need torch's counters; only this asks for them
+
+        space = plugins.space(self.check[1], **shaped(self.input, self.classes), **assigned(self.set))
+        results = []
+        for law, check in space_laws().items():
+            start = time.monotonic()
+            try:
+                check(space)
+                problem = ""
+            except Exception as error:  # a law may fail in any way; each is reported
+                problem = " ".join(f"{error}".split())[:300] or type(error).__name__
+            results.append(
+                {"law": law, "kept": not problem, "problem": problem, "seconds": round(time.monotonic() - start, 2)}
+            )
+        broken = [r for r in results if not r["kept"]]
+        rows = [
+            f"{'kept  ' if r['kept'] else 'BROKEN'}  {r['law']}" + (f": {r['problem']}" if r["problem"] else "")
+            for r in results
+        ]
+        rows.append(
+            f"{space.name}: {len(results) - len(broken)} of {len(results)} laws kept, {space.size:,} architectures"
+        )
+        return Said({"space": space.name, "size": space.size, "laws": results}, tuple(rows), code=2 if broken else 0)
+
+    def _all(self) -> Said:
+        listed, rows = [], []
+        for name, make in plugins.spaces().items():
+            space = make(**shaped(self.input, self.classes))
+            listed.append(
+                {
+                    "name": name,
+                    "settings": dict(space.settings),
+                    "choices": {c.name: list(c.labels) for c in space.choices.values()},
+                    "size": space.size,
+                    "shares": space.shares,
+                    "relaxes": space.relaxes,
+                }
+            )
+            about = (make.__doc__ or "").strip().splitlines()[0]
+            settings = ", ".join(f"{k}={text.dumps(v)}" for k, v in space.settings.items())
+            rows.append(f"{name}: {about}\n  {space.size:,} architectures, {len(space.choices)} choices\n  {settings}")
+        return Said({"spaces": listed}, tuple(rows))
+
+
+@final
+@dataclass(frozen=True)
+class Profile(Command):
+    """What a network costs, layer by layer, without building it.
+
+    Example: nas profile '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+    """
+
+    target: tyro.conf.Positional[str]
+    """An architecture: a file or text of JSON, the spelling of published tables, or a space's name for a random one."""
+    space: Text = None
+    """The space of a spelling. Default: nasbench201."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
+    """The input shape. Default: the architecture's settings, else the space's own."""
+    classes: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """The number of classes."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the space, NAME=VALUE."""
+    seed: int = 0
+    """Of a random architecture."""
+    json: bool = False
+    """One JSON object on standard output."""
+
+    def run(self) -> Said | None:
+        space, arch = self._read()
+        start = time.perf_counter()
+        made = profile(space.network(arch), space.input)
+        seconds = time.perf_counter() - start
+        layers = [{"name": x.name, "op": x.op, "out": list(x.out), **x.cost.__dict__} for x in made.layers]
+        total = made.total
+        head: dict[str, Json] = {
+            "name": arch.key,
+            "space": space.name,
+            "settings": dict(space.settings),
+            "arch": dict(arch.labels),
+            "input": list(space.input),
+            "classes": made.out[0],
+            "params": total.params,
+            "macs": total.macs,
+            "activations": total.activations,
+            "seconds": round(seconds, 6),
+        }
+        table = Table(box=None, pad_edge=False)
+        for name in ("layer", "op", "out", "params", "MACs", "activations"):
+            table.add_column(name, justify="left" if name in ("layer", "op") else "right")
+        for x in made.layers:
+            costs = (f"{x.cost.params:,}", f"{x.cost.macs:,}", f"{x.cost.activations:,}")
+            table.add_row(x.name, x.op, "x".join(map(str, x.out)), *costs)
+        line = f"{total.params:,} parameters, {total.macs:,} MACs, {total.activations:,} activations for {space.input}"
+        return Said({**head, "layers": layers}, (table, line))
+
+    def _read(self) -> tuple[Space, Any]:
+        given, more = self.target.strip(), {**shaped(self.input, self.classes), **assigned(self.set)}
+        if given in plugins.spaces() or ".py:" in given:
+            import numpy as np  # noqa: PLC0415  # only a random architecture needs it
+
+            space = plugins.space(given, **more)
+            return space, space.sample(np.random.default_rng(self.seed))
+        if not given.startswith(("{", "|")) and Path(given).expanduser().is_file():
+            given = Path(given).expanduser().read_text(encoding="utf-8").strip()
+        try:
+            file = text.loads(given) if given.startswith("{") else {}
+        except ValueError as error:
+            raise UserError(
+                f"{self.target} is no JSON: {error}", fix='it holds {"space", "settings", "choices"}'
+            ) from error
+        if given.startswith("{") and not {"space", "choices"} <= set(file):
+            raise UserError(f"{self.target[:60]} is no architecture", fix='it holds {"space", "settings", "choices"}')
+        name = self.space or file.get("file") or file.get("space", "nasbench201")
+        space = plugins.space(name, **{**file.get("settings", {}), **more})
+        try:
+            return space, space.parse(given)
+        except (KeyError, ValueError, Refused) as error:
+            what = error.args[0] if error.args else error
+            raise UserError(
+                f"{self.target[:80]!r} is no architecture of {space.name}: {what}", fix="see `nas spaces`"
+            ) from error
+
+
+def shaped(shape: str | None, classes: int | None) -> dict[str, Json]:
+    """The settings `input` and `classes` from their flags."""
+    made: dict[str, Json] = {} if classes is None else {"classes": classes}
+    if shape is not None:
+        try:
+            numbers = tuple(int(n) for n in shape.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != 3 or min(numbers) < 1:
+            raise UserError(f"--input is C,H,W, got {shape!r}", fix="for example --input 3,224,224")
+        made["input"] = numbers
+    if classes is not None and classes < 2:
+        raise UserError(f"--classes must be at least 2, got {classes}")
+    return made
