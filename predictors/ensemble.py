@@ -32,10 +32,10 @@ class Forest:
         made = Forest(self._trees, self._seed)
         made._code = OneHot.of(archs)
         made._floor = max(float(np.std(y)) / 100, 1e-9)
-        rows = _joined(made._code(archs), features)
-        made._model = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1).fit(
-            rows, y
-        )
+        order = np.argsort([a.key for a in archs], kind="stable")  # each tree draws rows by their place
+        rows = _joined(made._code(archs), features)[order]
+        forest = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1)
+        made._model = forest.fit(rows, np.asarray(y)[order])
         return made
 
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
