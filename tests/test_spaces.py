@@ -1,6 +1,7 @@
 """The laws on every space, the published counts, and a user's own space."""
 
 import json
+from itertools import product
 from math import prod
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import nas
 from nas import plugins
+from nas.graph import graph, signature
 from nas.problem import Problem, at_most
 from nas.profile import profile
 from nas.testing import space_laws
@@ -175,3 +177,30 @@ def test_a_network_without_a_path_is_infeasible():
     space = nasbench201()
     arch = space.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
     assert Problem(space).screen(arch).broken == "no path from input to output"
+
+
+def brute_force_names():
+    """The cells of NAS-Bench-201 as sums of terms, zero terms dropped, sums in sums opened, sorted."""
+    ops = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    for cell in product(ops, repeat=6):
+        nodes, edges = [("input",)], iter(cell)
+        for n in (1, 2, 3):
+            terms = []
+            for i in range(n):
+                op = next(edges)
+                if op == "skip_connect":
+                    terms += nodes[i]
+                elif op != "none" and nodes[i]:
+                    terms.append((op, nodes[i]))
+            nodes.append(tuple(sorted(terms, key=repr)))
+        yield nodes[3]
+
+
+@pytest.mark.slow
+def test_the_signature_finds_the_equal_cells_that_brute_force_finds():
+    space = nasbench201(cells=1, channels=2)
+    names = {}
+    for arch in space:
+        name, reaches = signature(graph(space.network(arch), space.input))
+        names[arch.key] = name if reaches else ""
+    assert len(set(names.values())) == len(set(brute_force_names())) == 4930
