@@ -123,6 +123,7 @@ class Finding:
 
     def found(self, trial: Trial) -> Found:
         """A done trial with its network and where its weights are."""
+        self.settings.check_code()
         space = self.settings.made_space
         again = self.trained().get(trial.arch.key)
         where = self.folder / FINAL / trial.arch.key if again else self.folder / "search" / str(trial.id)

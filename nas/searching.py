@@ -39,6 +39,7 @@ def start(settings: Settings, options: Options, *, out: Path | None = None, scre
         other = differs(finding.settings, settings)
         if other:
             raise UserError(f"{folder} holds another run: its {other}", fix="give another --out")
+        finding.settings.check_code()
         began = time.monotonic()
         run.store.put("options", asdict(options))
         _Main(finding, options, screen).all()

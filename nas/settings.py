@@ -13,7 +13,7 @@ from nas.data import Info, load
 from nas.data.augment import Augment
 from nas.errors import UserError
 from nas.evaluators import Source
-from nas.plugins import space
+from nas.plugins import source, space
 from nas.problem import Constraint, Objective, Problem
 from nas.space import Json, Space
 from nas.training import Recipe
@@ -91,6 +91,12 @@ class Settings:
     def source(self) -> Source:
         """Which data a worker loads."""
         return Source(self.data, self.seed, self.data_hash, self.images, self.image_size)
+
+    def check_code(self) -> None:
+        """Raise UserError where a user's own file is no longer the one that the run was made from."""
+        if source(self.space) + source(self.strategy) != self.code:
+            files = " or ".join(spec.rpartition(":")[0] for spec in (self.space, self.strategy) if ".py:" in spec)
+            raise UserError(f"{files} has changed since the run began", fix="bring it back, or begin another run")
 
     def trained(self, epochs: int) -> Recipe:
         """The recipe of a training of so many epochs."""

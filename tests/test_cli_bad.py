@@ -138,3 +138,18 @@ def test_a_package_that_hides_ours_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "experiments", hiding)
     with pytest.raises(nas.UserError, match=f"{tmp_path} hides the package experiments"):
         plugins.package("experiments")
+
+
+def test_a_users_file_that_changed_is_told(tmp_path, capsys):
+    file = tmp_path / "my.py"
+    text = "import nas\nfrom search_spaces.ops import *\n\ndef space(input, classes):\n    w = nas.Choice('w', (4, 8, 6))\n"
+    text += "    return nas.Space('s', nas.Chain.of(c=ConvNormAct(w), head=Classifier(classes)), input)\n"
+    file.write_text(text)
+    flags = ["--space", f"{file}:space", "--data", "digits", "--executor", "local", "--workers", "1", "--epochs", "1"]
+    more = ["--final-epochs", "1", "--trials", "1", "--out", tmp_path / "r"]
+    assert said(capsys, "search", *flags, *more)["trials"]["done"] == 1
+    file.write_text(text.replace("4, 8, 6", "4, 8, 10"))
+    for words in (["resume", tmp_path / "r", "--trials", "2"], ["export", tmp_path / "r"]):
+        code, _, err = typed(capsys, *words)
+        assert code == 2
+        assert "has changed since the run began" in err

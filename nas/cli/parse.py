@@ -51,7 +51,7 @@ def parse(made: type[C], args: Sequence[str], *, prog: str) -> C | None:
             return tyro.cli(made, args=list(args), prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:
         if not stop.code:
-            sys.stdout.write(out.getvalue())
+            sys.stdout.write(_without_none(out.getvalue()))
             return None
         raise UserError(_one_line(errors.getvalue()), fix=f"see `{prog} --help`") from None
 
@@ -59,6 +59,13 @@ def parse(made: type[C], args: Sequence[str], *, prog: str) -> C | None:
 def flags(made: type[Any]) -> list[str]:
     """The flags of a dataclass, as they are typed."""
     return [f"--{f.name.replace('_', '-')}" for f in fields(made)]
+
+
+def _without_none(text: str) -> str:
+    """A help text without "(default: None)": what is done then stands in the flag's own words."""
+    marked = re.sub(r"\(default:(\s+)None\)", lambda m: "\0" + m[1] + "\0", text)
+    lines = [line for line in marked.splitlines() if "\0" not in line or line.replace("\0", "").strip()]
+    return "\n".join(line.replace("\0", "").rstrip() for line in lines) + "\n"
 
 
 def _one_line(box: str) -> str:

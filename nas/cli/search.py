@@ -52,6 +52,7 @@ class Search(Command):
     """Search for a network, train the best, test it once and export it.
 
     Without any flag: a small cell space on the handwritten digits inside scikit-learn, beside random search.
+
     Example: nas search --data fashion-mnist --space mobile --max params=150k --trials 12
     """
 
