@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import final
 
+from nas import plugins
 from nas.data import Info, load
 from nas.data.augment import Augment
 from nas.errors import UserError
 from nas.evaluators import Source
-from nas.plugins import source, space
 from nas.problem import Constraint, Objective, Problem
 from nas.space import Json, Space
 from nas.training import Recipe
@@ -74,7 +74,7 @@ class Settings:
     @cached_property
     def made_space(self) -> Space:
         """The space."""
-        return space(self.space, **self.space_settings)
+        return plugins.space(self.space, **self.space_settings)
 
     @cached_property
     def made_info(self) -> Info:
@@ -94,7 +94,7 @@ class Settings:
 
     def check_code(self) -> None:
         """Raise UserError where a user's own file is no longer the one that the run was made from."""
-        if source(self.space) + source(self.strategy) != self.code:
+        if plugins.source(self.space) + plugins.source(self.strategy) != self.code:
             files = " or ".join(spec.rpartition(":")[0] for spec in (self.space, self.strategy) if ".py:" in spec)
             raise UserError(f"{files} has changed since the run began", fix="bring it back, or begin another run")
 

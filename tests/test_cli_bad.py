@@ -142,7 +142,8 @@ def test_a_package_that_hides_ours_is_named(tmp_path, monkeypatch):
 
 def test_a_users_file_that_changed_is_told(tmp_path, capsys):
     file = tmp_path / "my.py"
-    text = "import nas\nfrom search_spaces.ops import *\n\ndef space(input, classes):\n    w = nas.Choice('w', (4, 8, 6))\n"
+    text = "import nas\nfrom search_spaces.ops import *\n\n"
+    text += "def space(input, classes):\n    w = nas.Choice('w', (4, 8, 6))\n"
     text += "    return nas.Space('s', nas.Chain.of(c=ConvNormAct(w), head=Classifier(classes)), input)\n"
     file.write_text(text)
     flags = ["--space", f"{file}:space", "--data", "digits", "--executor", "local", "--workers", "1", "--epochs", "1"]
