@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -18,6 +19,7 @@ from nas.errors import ENVIRONMENT, UserError
 from nas.executors.work import cores
 from nas.roles import Needs
 
+TOKENS = "RAY_AUTH_MODE"
 CURRENT = Path("/tmp/ray/ray_current_cluster")  # where Ray itself writes it
 """The file in which Ray keeps the address of the cluster of this machine."""
 
@@ -40,6 +42,8 @@ def connect(address: str | None, *, cpus: int = 0) -> Cluster:
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed", fix="pip install 'treenas[ray]'", code=ENVIRONMENT)
+    if address is not None and address.strip() and not _initialised():
+        _reach(address)  # before Ray is imported, since it reads its settings then
     import ray  # noqa: PLC0415  # slow to import, and optional
 
     if ray.is_initialized():
@@ -48,11 +52,16 @@ def connect(address: str | None, *, cpus: int = 0) -> Cluster:
         return Cluster(_start(max(cores(), cpus)), ours=True, local=True)
     if not address.strip():
         raise UserError("an address of Ray is auto, HOST:PORT or ray://HOST:PORT; got nothing", fix="--ray auto")
-    _reach(address)
     try:
         return Cluster(_url(_init(address=address)), ours=True, local=False)
     except Exception as error:
         raise _nobody(address, f"{type(error).__name__}: {error}") from error
+
+
+def _initialised() -> bool:
+    """Whether this process is connected to a Ray; asked without importing it."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def fit(needs: Needs) -> int:
@@ -160,16 +169,40 @@ def _reach(address: str) -> None:
 
 
 def _ask(address: str) -> None:
-    """UserError where what listens is no Ray: asked in a process that can be ended, since Ray waits for minutes."""
+    """UserError where what listens is no Ray: asked in a process that can be ended, since Ray waits for minutes.
+
+    A cluster that asks for a token gets the one of this machine; Ray itself shows it only where RAY_AUTH_MODE says so.
+    """
+    said = _health(address, {})
+    if said and "AuthenticationError" in said and not os.environ.get(TOKENS):
+        said = _health(address, {TOKENS: "token"})
+        if not said:
+            os.environ[TOKENS] = "token"
+            told = getattr(sys.modules.get("ray._raylet"), "Config", None)
+            if told is not None:  # Ray was imported before, and has read its settings
+                told.initialize("")
+    if said and "AuthenticationError" in said:
+        fix = "bring its token to ~/.ray/auth_token (there: ray get-auth-token), or set RAY_AUTH_TOKEN"
+        raise UserError(
+            f"the Ray at {address} asks for a token that this machine does not have", fix=fix, code=ENVIRONMENT
+        )
+    if said:
+        raise _nobody(address, said)
+
+
+def _health(address: str, more: Mapping[str, str]) -> str:
+    """What is wrong with the Ray at an address, or "" where it answers."""
     code = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
     command = [sys.executable, "-c", code, "health-check", "--address", address]
+    environment = {**os.environ, **more}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=6, check=False, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired as error:
-        raise _nobody(address, "what listens there does not answer as Ray does") from error
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        raise _nobody(address, last[-1] if last else "what listens there is no Ray")
+        done = subprocess.run(
+            command, capture_output=True, timeout=6, check=False, stdin=subprocess.DEVNULL, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return "what listens there does not answer as Ray does"
+    last = done.stderr.decode(errors="replace").strip().splitlines()
+    return (last[-1] if last else "what listens there is no Ray") if done.returncode else ""
 
 
 def _greet(address: str) -> None:
