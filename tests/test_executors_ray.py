@@ -167,3 +167,53 @@ def test_a_trial_whose_machine_goes_away_is_lost_and_not_failed(tmp_path: Path) 
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment, timeout=120
     )
     assert done.stdout.split() == ["1", "lost", "0", "0.0"], done.stderr
+
+
+FEWER = textwrap.dedent("""
+    import sys, time
+    sys.path.insert(0, {root!r})
+    from pathlib import Path
+    from ray.cluster_utils import Cluster
+    from nas.executors.ray import RayExecutor
+    from nas.roles import Lost
+    from nas.testing.executors import Echo, Reports, task
+    folder = Path({folder!r})
+    cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
+    machine = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    with RayExecutor(address=cluster.address) as executor:
+        print(executor.capacity)
+        for trial in (0, 1):
+            executor.submit(task(trial, Reports(1, then=5.0), folder))
+        told = 0
+        while told < 2:
+            executor.wait(1)
+            told += len(executor.reports())
+        cluster.remove_node(machine, allow_graceful=False)
+        ways, end = [], time.monotonic() + 60
+        while len(ways) < 2 and time.monotonic() < end:
+            for _, outcome in executor.wait(1):
+                try:
+                    outcome()
+                    ways.append("done")
+                except Lost:
+                    ways.append("lost")
+        print(*sorted(ways))
+        for trial in (2, 3):
+            executor.submit(task(trial, Echo(), folder))
+        left = []
+        while len(left) < 2 and time.monotonic() < end:
+            left += [trial for trial, _ in executor.wait(1)]
+        print(*sorted(left))
+    cluster.shutdown()
+""")
+
+
+@pytest.mark.ray
+def test_trials_go_on_where_fewer_machines_are_left(tmp_path: Path) -> None:
+    script = FEWER.format(root=str(ROOT), folder=str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_health_check_period_ms": "500"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment, timeout=150
+    )
+    assert done.stdout.split() == ["2", "done", "lost", "2", "3"], done.stderr

@@ -73,6 +73,7 @@ class RayExecutor:
         end = None if seconds is None else time.monotonic() + seconds
         while True:
             heard = len(self._reports)
+            self._move()
             busy = [slot for slot in self._slots if slot.task is not None]
             ended = self._look(busy, end)
             if ended or len(self._reports) > heard or not busy or (end is not None and time.monotonic() >= end):
@@ -175,7 +176,22 @@ class RayExecutor:
             if result is not None:
                 self._forget(slot.run)
                 ended.append((task.trial, outcome(result)))
+        if ended:
+            self._move()
         return ended
+
+    def _move(self) -> None:
+        """Give tasks that wait for a worker to get ready to ready workers that wait for a task.
+
+        After a machine went away there is room for fewer workers than before; the others come when it is back.
+        """
+        ready = [slot for slot in self._slots if slot.task is None and slot.node]
+        for place, slot in enumerate(self._slots):
+            if ready and slot.task is not None and not slot.node:
+                task = slot.task
+                self._forget(slot.run)
+                self._replace(place)
+                self._give(ready.pop(), task)
 
     def _result(self, place: int, task: Task) -> Result | Lost:
         """What a trial came to, after its last report was fetched; a worker that is gone is replaced."""

@@ -183,9 +183,7 @@ def _ask(address: str) -> None:
                 told.initialize("")
     if said and "AuthenticationError" in said:
         fix = "bring its token to ~/.ray/auth_token (there: ray get-auth-token), or set RAY_AUTH_TOKEN"
-        raise UserError(
-            f"the Ray at {address} asks for a token that this machine does not have", fix=fix, code=ENVIRONMENT
-        )
+        raise UserError(f"the Ray at {address} asks for a token that is not here", fix=fix, code=ENVIRONMENT)
     if said:
         raise _nobody(address, said)
 
