@@ -109,6 +109,6 @@ def make_executor(options: Options, title: str, screen: Screen, *, whole: bool =
     from nas.executors.ray import RayExecutor  # noqa: PLC0415  # Ray is imported only where it is used
 
     made = RayExecutor(options.workers or None, address=options.ray or None, needs=options.needs, study=title)
-    if not whole:
+    if not whole and made.dashboard():
         screen.say(made.dashboard())
     return made

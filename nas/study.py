@@ -147,10 +147,10 @@ class _Study:
 
     def run(self) -> None:
         """The loop. A worker that became free is given work before anything else is looked at."""
-        self.watch(self.progress)
         while True:
             while len(self.progress.running) < self.executor.capacity and (trial := self.next()):
                 self.begin(trial)
+            self.watch(self.progress)
             if not self.progress.running:
                 return
             ended = self.executor.wait(1.0)
@@ -159,7 +159,6 @@ class _Study:
                 self.progress.epochs[report.trial] = report.epoch
             for number, outcome in ended:
                 self.end(self.progress.running.pop(number), outcome)
-            self.watch(self.progress)
 
     def next(self) -> Trial | None:
         """The next trial to begin: one that was put back, or what the strategy proposes while trials are wanted."""

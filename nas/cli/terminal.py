@@ -38,7 +38,7 @@ class _Clock:
             self.before = progress.finished
         fresh = progress.finished - self.before
         ahead = progress.trials - progress.finished + self.after
-        if not fresh:
+        if not fresh or progress.finished >= progress.trials:
             return ""
         return f"about {duration((time.monotonic() - self.start) / fresh * ahead)} left"
 
