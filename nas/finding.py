@@ -24,6 +24,8 @@ from nas.tree import Node
 if TYPE_CHECKING:
     import pandas as pd
 
+ENDED = "ended"
+"""The fact of a run that says which of its studies came to their end, and for how many trials."""
 FINAL = "final"
 """The fact of a run that says what its last training came to."""
 
@@ -135,9 +137,9 @@ class Finding:
         return self.run.store.fact(FINAL) or {}
 
     def done(self, trials: int, study: str = "search") -> bool:
-        """Whether so many trials of a study are done or failed."""
-        states = self.run.counts(study)
-        return states["done"] + states["failed"] >= trials
+        """Whether so many trials of a study are done or failed, or it ended because there were no more to try."""
+        states, ended = self.run.counts(study), self.run.store.fact(ENDED) or {}
+        return states["done"] + states["failed"] >= trials or ended.get(study, 0) >= trials
 
     def nothing(self, study: str = "search") -> str:
         """Why no network was found, in one line."""

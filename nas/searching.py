@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 from nas import plugins
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
-from nas.finding import FINAL, Finding
+from nas.finding import ENDED, FINAL, Finding
 from nas.options import EMBEDDED, Options, Screen, Silent, make_executor, refuse_missing, share
 from nas.problem import COSTS, Constraint, Proposal, Trial
 from nas.roles import Executor, Failed, Lost, Task
@@ -88,7 +88,7 @@ class _Main:
             self.executor = make_executor(self.options, self.run.folder.name, self.screen)
         title = "search" if name == "search" else f"{strategy} search beside it"
         self.screen.phase(title, self.options.trials, self.after(name))
-        self.run.search(
+        progress = self.run.search(
             problem,
             strategy=plugins.strategy(strategy, problem),
             evaluate=evaluate,
@@ -98,6 +98,10 @@ class _Main:
             seed=seed,
             watch=self.watched(),
         )
+        self.run.store.put(ENDED, {**(self.run.store.fact(ENDED) or {}), name: self.options.trials})
+        if progress.finished < self.options.trials:
+            told = f"{progress.finished} different networks within the limits in {progress.proposals} proposals"
+            self.screen.say(f"{told}: the search ends before {self.options.trials}")
 
     def after(self, name: str) -> float:
         """What comes behind a study, in trials: the one beside it, and the last training, which runs alone."""

@@ -140,6 +140,21 @@ def test_a_package_that_hides_ours_is_named(tmp_path, monkeypatch):
         plugins.package("experiments")
 
 
+def test_a_space_with_fewer_networks_than_trials_comes_to_its_end(tmp_path, capsys):
+    text = "import nas\nfrom search_spaces.ops import *\n\n"
+    text += "def space(input, classes):\n    w = nas.Choice('w', (4, 8))\n"
+    text += "    return nas.Space('s', nas.Chain.of(c=ConvNormAct(w), head=Classifier(classes)), input)\n"
+    (tmp_path / "my.py").write_text(text)
+    flags = ["--space", f"{tmp_path / 'my.py'}:space", "--data", "digits", "--executor", "local", "--workers", "1"]
+    more = ["--epochs", "1", "--final-epochs", "1", "--trials", "5", "--out", tmp_path / "r"]
+    code, _, err = typed(capsys, "search", *flags, *more)
+    assert code == 0
+    assert "2 different networks" in err
+    assert said(capsys, "status", tmp_path / "r")["state"] == "done"
+    _, out, _ = typed(capsys, "search", *flags, *more)
+    assert "done already" in out
+
+
 def test_a_users_file_that_changed_is_told(tmp_path, capsys):
     file = tmp_path / "my.py"
     text = "import nas\nfrom search_spaces.ops import *\n\n"
