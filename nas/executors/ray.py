@@ -10,7 +10,7 @@ from typing import Any, Self, final
 
 from nas.errors import ENVIRONMENT, UserError
 from nas.executors.pack import Packed, fields
-from nas.executors.ray_cluster import connect, counted, fit, nodes
+from nas.executors.ray_cluster import connect, counted, fit, nodes, room
 from nas.executors.ray_worker import Box, Numbered, Worker
 from nas.executors.work import LOG, Result, cores, outcome, tail, threads
 from nas.roles import Failed, Lost, Needs, Outcome, Report, Task
@@ -183,15 +183,19 @@ class RayExecutor:
     def _move(self) -> None:
         """Give tasks that wait for a worker to get ready to ready workers that wait for a task.
 
-        After a machine went away there is room for fewer workers than before; the others come when it is back.
+        Only where a machine went away, so that there is room for fewer workers than there are: a worker that is just
+        starting is left to start.
         """
         ready = [slot for slot in self._slots if slot.task is None and slot.node]
-        for place, slot in enumerate(self._slots):
-            if ready and slot.task is not None and not slot.node:
-                task = slot.task
-                self._forget(slot.run)
+        waiting = [place for place, slot in enumerate(self._slots) if slot.task is not None and not slot.node]
+        if not ready or not waiting or room(self._needs) >= len(self._slots):
+            return
+        for place, free in zip(waiting, ready, strict=False):
+            task = self._slots[place].task
+            if task is not None:
+                self._forget(self._slots[place].run)
                 self._replace(place)
-                self._give(ready.pop(), task)
+                self._give(free, task)
 
     def _result(self, place: int, task: Task) -> Result | Lost:
         """What a trial came to, after its last report was fetched; a worker that is gone is replaced."""

@@ -66,10 +66,8 @@ def _initialised() -> bool:
 
 def fit(needs: Needs) -> int:
     """How many trials with some needs the machines of the cluster hold at a time; UserError (code 5) where none."""
-    machines = [node["Resources"] for node in nodes() if node["Alive"]]
-    asked = {"CPU": needs.cpus, "GPU": needs.gpus}
-    shares = {kind: share for kind, share in asked.items() if share > 0} or {"CPU": 1.0}
-    found = sum(min(_share(m.get(kind, 0.0), share) for kind, share in shares.items()) for m in machines)
+    machines, shares = _machines(), _shares(needs)
+    found = room(needs)
     if found:
         return found
     if needs.gpus > 0 and not any(m.get("GPU", 0.0) for m in machines):
@@ -78,6 +76,21 @@ def fit(needs: Needs) -> int:
     most = {kind: max((m.get(kind, 0.0) for m in machines), default=0.0) for kind in shares}
     told = ", ".join(f"{shares[kind]:g} {kind} a trial, {most[kind]:g} on the largest machine" for kind in shares)
     raise UserError(f"no machine of this Ray cluster holds a trial: {told}", fix="ask for less", code=ENVIRONMENT)
+
+
+def room(needs: Needs) -> int:
+    """How many trials with some needs the machines that are alive hold at a time; 0 where none."""
+    shares = _shares(needs)
+    return sum(min(_share(m.get(kind, 0.0), share) for kind, share in shares.items()) for m in _machines())
+
+
+def _machines() -> list[dict[str, float]]:
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def _shares(needs: Needs) -> dict[str, float]:
+    asked = {"CPU": needs.cpus, "GPU": needs.gpus}
+    return {kind: share for kind, share in asked.items() if share > 0} or {"CPU": 1.0}
 
 
 def nodes() -> list[dict[str, Any]]:
