@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar, final
+from typing import Any, TypeVar, final
 
 from nas import plugins
 from nas.data import Data, load
@@ -38,7 +38,7 @@ class Experiment:
         config: Any,
         out: Path | None,
         *,
-        executor: Literal["ray", "local"] | str,
+        executor: str,
         workers: int,
         screen: Screen,
     ) -> Experiment:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Literal, TypeAlias, final
 
+import numpy as np
+
 from nas.graph import graph, signature
 from nas.profile import measure
 from nas.space import Architecture, Json, Rng, Space
@@ -212,8 +214,6 @@ class Problem:
         return self._smallest[metric] if metric in self._smallest else self._descend(metric)
 
     def _descend(self, metric: str) -> tuple[Architecture, float]:
-        import numpy as np  # noqa: PLC0415  # only this reading draws on its own
-
         free = Problem(self.space)
         rng = np.random.default_rng(0)
         found: list[tuple[float, str, Architecture]] = []
