@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, final
 from nas.export.forward import forward
 from nas.export.layout import Calling, Doc, Repeat, docstring, fits, flat, lay
 from nas.export.params import NONE, Fitted, Param
-from nas.export.parts import Use, reached
 from nas.export.unify import ABSENT, Kind, Layer, Made, Piece, Row, Slot
 from nas.export.words import attribute, fresh
 
@@ -40,12 +39,7 @@ class Classes:
             items = tuple(self.items(row, kind))
             body = lay(Calling("super().__init__", items, tall=len(items) > 1), 8)
             return [*lines, *self.head(fitted), *self.shared(fitted, words), *self.locals, *body]
-        live = {v.part for v in reached(kind.out) if isinstance(v, Use)}
-        dead = False
         for name, piece in kind.pieces.items():
-            if name not in live and not dead:
-                body.append("        # Not read by forward; part of the network's weights all the same.")
-            dead = name not in live
             body += lay(self.made(piece, kind), 8, f"self.{name} = ")
         if fitted.skip:
             body.append(f"        self.{kind.label} = {fitted.skip.text()}")

@@ -12,6 +12,8 @@ from nas.export.unify import Kind
 from nas.export.words import fresh
 from nas.tree import Shape
 
+UNREAD = "# Trained with the rest, though nothing reads what it makes."
+
 _Said: TypeAlias = tuple[Doc, frozenset[str]]
 
 
@@ -22,10 +24,11 @@ def forward(kind: Kind) -> list[str]:
     given = ", ".join(f"{n}: Tensor" for n in names)
     head = f"    def forward(self, {given}) -> {'tuple[Tensor, ...]' if scope.several else 'Tensor'}:"
     writer = _Writer(indent=8)
-    writer.start(kind.out, again=1 if kind.skip else 0)
-    for value in reached(kind.out):
+    writer.start((*kind.out, *kind.dead), again=1 if kind.skip else 0)
+    for value in reached((*kind.out, *kind.dead)):
         if isinstance(value, Arg) and not value.name:
             writer.bind(value, names[value.index])
+    writer.run(kind.dead)
     if kind.skip:
         inner, _ = writer.say(kind.out[0])
         lines = [*writer.lines, *lay(inner, 8, "out = ")]
@@ -90,6 +93,13 @@ class _Writer:
         if self.left[id(value)] > 0 or (value.name and not last):
             return self.assign(value, doc, reads, value.name)
         return doc, reads
+
+    def run(self, dead: tuple[Use, ...]) -> None:
+        """The calls whose result nothing reads."""
+        for k, use in enumerate(dead):
+            said, _ = self.say(use, last=True)
+            self.lines += [] if k else [f"{' ' * self.indent}{UNREAD}"]
+            self.lines += lay(said, self.indent, "")
 
     def assign(self, value: Value, doc: Doc, reads: frozenset[str], wish: str = "") -> _Said:
         free = [n for n in sorted(reads) if self.left[self.owner[n]] <= 0 and not self.pending[n]]
@@ -195,10 +205,11 @@ class _Writer:
             self.lines += lay(_zeros(flat(over), (value.widths[k],)), self.indent, f"{name} = ")
         self.lines += [f"{pad}{seen} = []", f"{pad}for {step} in {over}.unbind(1):"]
         inner = _Writer(indent=self.indent + 4, taken=set(self.taken))
-        inner.start(tuple(value.made[k] for k in kept))
+        inner.start(value.runs)
         for arg, name in zip((value.step, *(value.state[k] for k in kept)), (step, *states), strict=True):
             inner.bind(arg, name)
             inner.left[id(arg)] += 1  # the loop reads its variables again
+        inner.run(value.dead)
         self.lines += [*inner.next_state([value.made[k] for k in kept], states), f"{pad}    {seen}.append({states[0]})"]
         return Calling("torch.stack", (seen, "dim=1")), frozenset()
 

@@ -20,7 +20,7 @@ def form(part: Part) -> object:
         return part.path
     if isinstance(part, Seq):
         return [form(item) for item in part.items]
-    return {name: form(inner) for name, inner in part.scope.parts.items()}, [shown(value) for value in part.scope.out]
+    return {name: form(inner) for name, inner in part.scope.parts.items()}, [shown(value) for value in part.scope.runs]
 
 
 def grouped(chain: Chain) -> list[tuple[str, Node, bool]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
+import torch
+
 from nas.tree import Call, Node, Shape
 
 
@@ -111,13 +113,19 @@ class Loop:
     state: tuple[Arg, ...]
     widths: tuple[int, ...]
     made: tuple[Value, ...]
+    dead: tuple[Use, ...] = ()
     name: str = ""
 
     @property
     def kept(self) -> tuple[int, ...]:
         """The parts of the state that something reads; the first one is what the loop puts out."""
-        read = {id(v) for v in reached(self.made)}
+        read = {id(v) for v in reached((*self.made, *self.dead))}
         return tuple(k for k, arg in enumerate(self.state) if not k or id(arg) in read)
+
+    @property
+    def runs(self) -> tuple[Value, ...]:
+        """What a step of the loop computes."""
+        return (*(self.made[k] for k in self.kept), *self.dead)
 
 
 Value: TypeAlias = "Arg | Use | Item | Add | Cat | Zeros | Loop"
@@ -130,6 +138,7 @@ class Scope:
 
     kind: what the class should be called; node: whose fields name its parameters, None for a structure without a name.
     shapes, ends: of the inputs that it reads and of what it puts out; reads: which of the values in sight they are.
+    dead: what nothing reads and is run all the same, since it has weights that were trained (see `unread`).
     """
 
     kind: str
@@ -139,13 +148,19 @@ class Scope:
     ends: tuple[Shape, ...]
     parts: dict[str, Part] = field(default_factory=dict)
     out: tuple[Value, ...] = ()
+    dead: tuple[Use, ...] = ()
     several: bool = False
     reads: tuple[int, ...] = (0,)
 
     @property
+    def runs(self) -> tuple[Value, ...]:
+        """Everything that `forward` computes."""
+        return (*self.out, *self.dead)
+
+    @property
     def alone(self) -> Part | None:
         """The one part that the scope consists of, if it just runs it."""
-        if len(self.parts) != 1 or len(self.out) != 1 or self.several or len(self.shapes) != 1:
+        if self.dead or len(self.parts) != 1 or len(self.out) != 1 or self.several or len(self.shapes) != 1:
             return None
         out = self.out[0]
         plain = isinstance(out, Use) and not out.several and len(out.args) == 1 and isinstance(out.args[0], Arg)
@@ -180,7 +195,27 @@ def reached(values: tuple[Value, ...]) -> Iterator[Value]:
         yield value
         stack.extend(args(value))
         if isinstance(value, Loop):
-            stack.extend(value.made)
+            stack.extend((*value.made, *value.dead))
+
+
+def unread(uses: list[Use], out: tuple[Value, ...], parts: dict[str, Part]) -> tuple[Use, ...]:
+    """The last ones of the uses that nothing in `out` needs, among those whose part has weights.
+
+    The network was built and trained with them, and the profile counts them, as the published tables do: an export that
+    left them out would be another network, with fewer multiply-accumulates and other statistics when it is trained on.
+    """
+    dead: list[Use] = []
+    known = {id(v) for v in reached(out)}
+    for use in reversed(uses):
+        if id(use) not in known and _weighs(parts[use.part]):
+            dead.append(use)
+            known.update(id(v) for v in reached((use,)))
+    return tuple(reversed(dead))
+
+
+def _weighs(part: Part) -> bool:
+    with torch.device("meta"):
+        return any(leaf.call().state_dict() for leaf in leaves(part))
 
 
 def shown(value: Value) -> str:
@@ -189,7 +224,7 @@ def shown(value: Value) -> str:
         case Arg():
             return value.name or f"x{value.index}"
         case Loop():
-            inner = ", ".join(map(shown, value.made))
+            inner = ", ".join(map(shown, (*value.made, *value.dead)))
             return f"loop({shown(value.over)}; {value.widths}; {inner})"
         case Use():
             return f"{value.part}({', '.join(map(shown, value.args))})"
@@ -212,7 +247,7 @@ def work(values: tuple[Value, ...]) -> int:
         if isinstance(value, Use):
             total += value.macs
         elif isinstance(value, Loop):
-            total += value.steps * work(tuple(value.made[k] for k in value.kept))
+            total += value.steps * work(value.runs)
     return total
 
 
@@ -220,7 +255,7 @@ def macs(part: Part) -> int:
     """The multiply-accumulates of a part that is run once."""
     if isinstance(part, Leaf):
         return part.macs
-    return sum(map(macs, part.items)) if isinstance(part, Seq) else work(part.scope.out)
+    return sum(map(macs, part.items)) if isinstance(part, Seq) else work(part.scope.runs)
 
 
 def scopes(scope: Scope) -> Iterator[Scope]:

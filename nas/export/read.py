@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
-import torch
-
 from nas.export.group import form, grouped, pairs
 from nas.export.parts import (
     Add,
@@ -25,6 +23,7 @@ from nas.export.parts import (
     leaves,
     macs,
     reached,
+    unread,
     work,
 )
 from nas.export.words import attribute, camel, fresh, snake, stem
@@ -76,22 +75,18 @@ def _scope(
     made = reader.walk(tree, inputs if several(shape) else inputs[0], path, ())
     out = made if isinstance(made, tuple) else (made,)
     values = tuple(w.value for w in out)
-    used = {id(v) for v in reached(values)}
+    dead = unread(reader.uses, values, reader.parts)
+    used = {id(v) for v in reached((*values, *dead))}
     reads = tuple(i for i, w in enumerate(inputs) if top or len(inputs) == 1 or id(w.value) in used)
     for i, k in enumerate(reads):
         value = inputs[k].value
         if isinstance(value, Arg):
             value.index = i
     ends = tuple(w.shape for w in out)
-    read_by = {v.part for v in reached(values) if isinstance(v, Use)}
-    parts = {name: part for name, part in reader.parts.items() if name in read_by or _weighs(part)}
-    return Scope(kind, path, node, tuple(shapes[i] for i in reads), ends, parts, values, isinstance(made, tuple), reads)
-
-
-def _weighs(part: Part) -> bool:
-    """Whether a part has any weights."""
-    with torch.device("meta"):
-        return any(leaf.call().state_dict() for leaf in leaves(part))
+    run = {v.part for v in reached((*values, *dead)) if isinstance(v, Use)}
+    parts = {name: part for name, part in reader.parts.items() if name in run}
+    read = tuple(shapes[i] for i in reads)
+    return Scope(kind, path, node, read, ends, parts, values, dead, isinstance(made, tuple), reads)
 
 
 @dataclass
@@ -102,6 +97,7 @@ class _Reader:
     parts: dict[str, Part] = field(default_factory=dict)
     named: dict[tuple[str, str], str] = field(default_factory=dict)
     owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    uses: list[Use] = field(default_factory=list)
 
     def walk(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
         if isinstance(value, _Wire) and (rel or self.whole(node, value.shape)):
@@ -112,7 +108,7 @@ class _Reader:
             else:
                 if part is _NOTHING:
                     return _Wire(value.value, shape)
-                return _Wire(Use(self.add(part, path, rel), (value.value,), macs(part)), shape)
+                return _Wire(self.use(part, path, rel, (value.value,), macs(part)), shape)
         match node:
             case Chain():
                 return self.chain(node, value, path, rel)
@@ -180,6 +176,11 @@ class _Reader:
             return _NOTHING, shape
         inner = scope.alone
         return (inner if isinstance(inner, Leaf | Block) or (inner and scope.node is None) else Block(scope)), shape
+
+    def use(self, part: Part, path: str, rel: _Rel, values: tuple[Value, ...], count: int) -> Use:
+        """A run of a part."""
+        self.uses.append(Use(self.add(part, path, rel), values, count))
+        return self.uses[-1]
 
     def add(self, part: Part, path: str, rel: _Rel) -> str:
         """The attribute of a part; one that stands there already is the same module."""
@@ -258,11 +259,13 @@ class _Reader:
         names = ["state"] if len(node.state) == 1 else [f"state{i}" for i in range(len(node.state))]
         state = tuple(Arg(i, f"{prefix}_{name}" if prefix else name) for i, name in enumerate(names))
         inside = (_Wire(step, (width,)), *(_Wire(s, (w,)) for s, w in zip(state, node.state, strict=True)))
-        outer, self.inputs = self.inputs, inside
+        outer, uses, self.inputs, self.uses = self.inputs, self.uses, inside, []
         new = self.walk(node.node, inside, path, rel)
-        self.inputs = outer
         made = tuple(w.value for w in (new if isinstance(new, tuple) else (new,)))
-        return _Wire(Loop(value.value, steps, step, state, tuple(node.state), made), (steps, node.state[0]))
+        loop = Loop(value.value, steps, step, state, tuple(node.state), made)
+        loop.dead = unread(self.uses, loop.runs, self.parts)
+        self.inputs, self.uses = outer, uses
+        return _Wire(loop, (steps, node.state[0]))
 
     def node(self, node: Node, value: _Wires, path: str, rel: _Rel) -> _Wires:
         shape: Shape = tuple(w.shape for w in value) if isinstance(value, tuple) else value.shape
@@ -270,13 +273,13 @@ class _Reader:
         lower = node.lower(shape)
         if lower is None:
             leaf = _leaf(node, shape, path)
-            return _Wire(Use(self.add(leaf, path, rel), tuple(w.value for w in wires), leaf.macs), node.out(shape))
+            return _Wire(self.use(leaf, path, rel, tuple(w.value for w in wires), leaf.macs), node.out(shape))
         if path in self.spread or (self.top and not rel):
             return self.walk(lower, value, path, rel)
         scope = _scope(type(node).__name__, path, node, lower, shape, spread=self.spread)
         if not scope.parts:
             return self.walk(lower, value, path, rel)
-        use = Use(self.add(Block(scope), path, rel), tuple(wires[i].value for i in scope.reads), work(scope.out))
+        use = self.use(Block(scope), path, rel, tuple(wires[i].value for i in scope.reads), work(scope.runs))
         if not scope.several:
             return _Wire(use, scope.ends[0])
         use.several = len(scope.out)

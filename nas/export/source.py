@@ -57,7 +57,7 @@ DTYPES |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "
 class Source:
     """The text of `model.py`, and for each torch module's path in the tree its name there.
 
-    network: the name of its class; macs: the multiply-accumulates that it does, without what nothing reads.
+    network: the name of its class; macs: the multiply-accumulates that it does.
     """
 
     text: str
@@ -97,9 +97,9 @@ def source(
     whole = classes.source(made[-1])
     at = next(i for i, line in enumerate(whole) if line.startswith('    """'))
     end = next(i for i in range(at, len(whole)) if whole[i].endswith('"""') and (i > at or whole[i].count('"""') == 2))
-    whole[at : end + 1] = docstring(_what(network, shape, name, work(top.out)), 4)
+    whole[at : end + 1] = docstring(_what(network, shape, name, work(top.runs)), 4)
     text = _text([*blocks, whole], made[-1].name, copied, about.get("input") or {}, dtypes)
-    return Source(text, dict(paths(made[-1], top, find)), made[-1].name, work(top.out))
+    return Source(text, dict(paths(made[-1], top, find)), made[-1].name, work(top.runs))
 
 
 def _text(

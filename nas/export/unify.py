@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 from torch import nn
 
-from nas.export.parts import Add, Arg, Block, Leaf, Part, Scope, Seq, Value, scopes, shown
+from nas.export.parts import Add, Arg, Block, Leaf, Part, Scope, Seq, Use, Value, scopes, shown
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """What a slot holds for a scope that lacks the part."""
@@ -80,6 +80,7 @@ class Kind:
     scopes: list[Scope]
     pieces: dict[str, Piece]
     out: tuple[Value, ...]
+    dead: tuple[Use, ...] = ()
     skip: tuple[bool, ...] = ()
     label: str = "skip"
     args: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -103,11 +104,13 @@ def unify(given: list[Scope], find: Find) -> Kind:
     if any(list(s.parts) != list(first.parts) or len(s.shapes) != len(first.shapes) for s in given):
         raise Differs
     pieces = {name: _piece([s.parts[name] for s in given], name, find) for name in first.parts}
+    if any(list(map(shown, s.dead)) != list(map(shown, first.dead)) for s in given):
+        raise Differs
     forms = [tuple(map(shown, s.out)) for s in given]
     if all(f == forms[0] for f in forms) and all(s.several == first.several for s in given):
-        return Kind(first.kind, given, pieces, first.out)
+        return Kind(first.kind, given, pieces, first.out, first.dead)
     skip, label, core = _skip(given)
-    return Kind(first.kind, given, pieces, (core,), skip, label)
+    return Kind(first.kind, given, pieces, (core,), first.dead, skip, label)
 
 
 def _skip(given: list[Scope]) -> tuple[tuple[bool, ...], str, Value]:
@@ -252,7 +255,9 @@ def _clusters(given: list[Scope], find: Find) -> Iterator[tuple[Kind, list[list[
 def _printed(scope: Scope, find: Find) -> str:
     node = type(scope.node).__name__, [getattr(scope.node, f, None) for f in _numbers(scope)]
     parts = [f"{name}={_print(part, find)}" for name, part in scope.parts.items()]
-    return f"{scope.kind} {node} {scope.shapes} {parts} {[shown(v) for v in scope.out]}"
+    return (
+        f"{scope.kind} {node} {scope.shapes} {parts} {[shown(v) for v in scope.out]} {[shown(v) for v in scope.dead]}"
+    )
 
 
 def _numbers(scope: Scope) -> list[str]:
