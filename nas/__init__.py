@@ -35,15 +35,17 @@ from nas.tree import (
     Scan,
     Sum,
     Take,
+    TrainHead,
     Zero,
 )
 
 if TYPE_CHECKING:
     from nas.finding import Finding
+    from nas.plugins import published
     from nas.searching import search
 
 __version__ = "0.1.0"
-LATER = {"search": "nas.searching", "Finding": "nas.finding"}
+LATER = {"search": "nas.searching", "Finding": "nas.finding", "published": "nas.plugins"}
 """Names that need torch, and where they are: they are imported when they are first asked for."""
 
 
@@ -82,6 +84,7 @@ __all__ = [
     "State",
     "Sum",
     "Take",
+    "TrainHead",
     "Trial",
     "UserError",
     "Zero",
@@ -91,5 +94,6 @@ __all__ = [
     "maximise",
     "minimise",
     "profile",
+    "published",
     "search",
 ]

@@ -25,7 +25,8 @@ class Network(nn.Module):
         self._steps: list[_Step] = []
         made: dict[str, nn.Module] = {}
         reads = _reads(flat)
-        last = {i: n for n, some in enumerate(reads) for i in some} | dict.fromkeys(flat.outputs, len(flat.ops))
+        last = {i: n for n, some in enumerate(reads) for i in some}
+        last |= dict.fromkeys((*flat.outputs, *flat.heads), len(flat.ops))
         for n, op in enumerate(flat.ops):
             module = made.get(op.path) if op.kind == "node" else None
             if op.kind == "node" and op.node is not None and module is None:
@@ -35,12 +36,17 @@ class Network(nn.Module):
                 ends = tuple(i for i in {*reads[n], n} if last.get(i, n) == n)
                 self._steps.append((op.kind, module, reads[n], n, op, ends))
         self._outputs, self._several, self._size = flat.outputs, flat.several, len(flat.ops)
+        self._heads = flat.heads
+        if self._heads and self._several:
+            raise ValueError("a network of several outputs can have no TrainHead")
 
     def forward(self, *inputs: Tensor) -> Any:
-        """The output for inputs of shape (B, ...)."""
+        """The output for inputs of shape (B, ...); in train mode, the outputs of its train heads behind it."""
         values: list[Any] = [*inputs, *([None] * (self._size - len(inputs)))]
         for kind, module, reads, n, op, ends in self._steps:
-            if module is not None:
+            if op.train and not self.training:
+                pass
+            elif module is not None:
                 values[n] = module(values[reads[0]]) if len(reads) == 1 else module(*[values[i] for i in reads])
             elif kind == "sum":
                 total = values[reads[0]]
@@ -52,6 +58,8 @@ class Network(nn.Module):
             for i in ends:
                 values[i] = None
         out = tuple(values[i] for i in self._outputs)
+        if self._heads and self.training:
+            return out + tuple(values[i] for i in self._heads)
         return out if self._several else out[0]
 
 

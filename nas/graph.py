@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, final
 
 from nas.tree import (
@@ -18,12 +18,17 @@ from nas.tree import (
     Shape,
     Sum,
     Take,
+    TrainHead,
     Tree,
     Zero,
     parts,
 )
 
 Kind: TypeAlias = Literal["input", "node", "sum", "concat", "zero", "at", "stack"]
+
+
+class TooSmall(ValueError):
+    """An input that leaves a layer without room; the message names the layer."""
 
 
 @final
@@ -33,6 +38,7 @@ class Op:
 
     path: the names on the way from the root, joined by dots; what is met twice under one path has one set of weights.
     node, reads: the primitive and the shape (or shapes) that reach it, for kind "node"; index: the time, for "at".
+    train: whether it runs in train mode alone; counted: whether its cost is the network's.
     """
 
     kind: Kind
@@ -42,16 +48,22 @@ class Op:
     node: Node | None = None
     reads: Shape = ()
     index: int = 0
+    train: bool = False
+    counted: bool = True
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Operations in an order in which they can run; the first ones are the inputs."""
+    """Operations in an order in which they can run; the first ones are the inputs.
+
+    heads: what is put out in train mode behind the outputs.
+    """
 
     ops: tuple[Op, ...]
     outputs: tuple[int, ...]
     several: bool
+    heads: tuple[int, ...] = ()
 
     @property
     def out(self) -> Shape:
@@ -85,12 +97,13 @@ def graph(tree: Node, shape: Shape) -> Graph:
     wires = tuple(tracer.add(Op("input", "", (), s)) for s in shapes)
     value = tracer.walk(tree, wires if several(shape) else wires[0], "")
     out = value if isinstance(value, tuple) else (value,)
-    return Graph(tuple(tracer.ops), tuple(w.at for w in out), isinstance(value, tuple))
+    return Graph(tuple(tracer.ops), tuple(w.at for w in out), isinstance(value, tuple), tuple(tracer.heads))
 
 
 @dataclass
 class _Tracer:
     ops: list[Op] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
 
     def add(self, op: Op) -> _Wire:
         self.ops.append(op)
@@ -126,6 +139,9 @@ class _Tracer:
             case Zero():
                 one = self.one(value, path)
                 return self.add(Op("zero", path, (one.at,), one.shape))
+            case TrainHead():
+                self.head(node, value, path)
+                return value
             case Choice():
                 raise ValueError(f"choice {node.name!r} is still open at {path or 'the root'}; fill the tree first")
         return self.node(node, value, path)
@@ -136,7 +152,22 @@ class _Tracer:
         if lower is not None:
             return self.walk(lower, value, path)
         inputs = tuple(w.at for w in value) if isinstance(value, tuple) else (value.at,)
-        return self.add(Op("node", path, inputs, node.out(shape), node, shape))
+        try:
+            out = node.out(shape)
+        except ValueError as error:
+            raise ValueError(f"{path or 'the root'}: {error}") from error
+        if any(isinstance(n, int) and n < 1 for n in out):
+            raise TooSmall(
+                f"{path or 'the root'}: {type(node).__name__} has no room in {_by(shape)}, it would make {_by(out)}"
+            )
+        return self.add(Op("node", path, inputs, out, node, shape))
+
+    def head(self, node: TrainHead, value: _Value, path: str) -> None:
+        first = len(self.ops)
+        self.heads.append(self.one(self.walk(node.node, value, path), path).at)
+        if self.heads[-1] < first:
+            raise ValueError(f"{path or 'the root'}: a TrainHead needs a node that makes something, got an identity")
+        self.ops[first:] = [replace(op, train=True, counted=node.counted) for op in self.ops[first:]]
 
     def items(self, node: Sum | Concat, value: _Value, path: str) -> list[_Wire]:
         pairs = zip(node.names, node.items, strict=True)
@@ -191,6 +222,10 @@ class _Tracer:
                 raise ValueError(f"{path or 'the root'}: a Scan of state {node.state} got the next state {got}")
             seen.append(state[0])
         return self.add(Op("stack", path, tuple(w.at for w in seen), (steps, node.state[0])))
+
+
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def join(path: str, name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas.errors import ENVIRONMENT, UserError, nearest
 from nas.problem import Problem
+from nas.published import Published
 from nas.roles import Predictor, Strategy
 from nas.space import Json, Space
 from nas.strategies import STRATEGIES
@@ -99,6 +100,21 @@ def predictor(name: str) -> Predictor:
     if name not in known:
         raise nearest(name, known, what="predictor")
     return known[name]()
+
+
+def published(name: str) -> Published:
+    """The published network of a name; UserError offers the nearest names."""
+    known = catalogue()
+    if name not in known:
+        raise nearest(name, known, what="published network")
+    return known[name]
+
+
+def catalogue() -> Mapping[str, Published]:
+    """Every published network by its name."""
+    package("search_spaces")
+    made: Mapping[str, Published] = importlib.import_module("search_spaces.catalogue").PUBLISHED
+    return made
 
 
 def experiments() -> list[str]:

@@ -39,7 +39,7 @@ def measure(flat: Graph) -> Profile:
     """The cost of a graph; a layer that runs several times counts its parameters once, its work each time."""
     layers: dict[str, Layer] = {}
     for op in flat.ops:
-        if op.kind != "node" or op.node is None:
+        if op.kind != "node" or op.node is None or not op.counted:
             continue
         cost, seen = op.node.cost(op.reads), layers.get(op.path)
         if seen is not None:

@@ -228,6 +228,10 @@ class Space:
             labels, name = self.spelling.parse(text), self.name
         if name != self.name:
             raise ValueError(f"an architecture of {name!r} does not belong to the space {self.name!r}")
+        return self.read(labels)
+
+    def read(self, labels: Mapping[str, Label]) -> Architecture:
+        """The architecture of these labels by choice; ValueError or KeyError where it is no member."""
         for label in labels:
             if label not in self.choices:
                 raise KeyError(f"the space {self.name!r} has no choice named {label!r}")

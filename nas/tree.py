@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, TypeAlias, final
 
@@ -138,9 +137,8 @@ class Node(ABC):
             raise TypeError(f"{cls.__name__} must derive from Node alone: a node is final, wrap it instead")
         has = {"lower", "call", "out", "cost"} & set(vars(cls))
         if not structure and has not in ({"lower"}, {"call", "out", "cost"}):
-            raise TypeError(
-                f"{cls.__name__} defines {sorted(has)}; a composite defines lower, a primitive call, out, cost"
-            )
+            rule = "a composite defines lower, a primitive call, out, cost"
+            raise TypeError(f"{cls.__name__} defines {sorted(has)}; {rule}")
 
     def lower(self, shape: Shape) -> Node | None:
         """What a composite is made of, for this input; None for a primitive."""
@@ -270,13 +268,19 @@ class Each(Node, structure=True):
 @final
 @dataclass(frozen=True)
 class Scan(Node, structure=True):
-    """One node over the time axis of a (T, D) value; it reads (x_t, *state) and makes the next state, zero at first.
-
-    state: the width of each part of the state. The output, (T, state[0]), is the first part at each time.
-    """
+    """One node over the time axis: (T, D) to (T, state[0]), the first part of the state, of these widths, by time."""
 
     node: Tree
     state: tuple[Int, ...]
+
+
+@final
+@dataclass(frozen=True)
+class TrainHead(Node, structure=True):
+    """Its input, unchanged; in train mode `node` makes a further output of it, whose cost is `counted` or not."""
+
+    node: Tree
+    counted: bool = False
 
 
 @final
@@ -291,7 +295,6 @@ class Identity(Node, structure=True):
     """Its input, unchanged."""
 
 
-@cache
-def parts(cls: type) -> tuple[str, ...]:
+def parts(cls: type[Any]) -> tuple[str, ...]:
     """The names of a node class's fields."""
-    return tuple(f.name for f in fields(cls))
+    return cls.__match_args__  # type: ignore[no-any-return]  # what a dataclass keeps of them

@@ -28,7 +28,7 @@ from nas.export.parts import (
 )
 from nas.export.words import attribute, camel, fresh, snake, stem
 from nas.graph import join, several, sources
-from nas.tree import Chain, Concat, Dag, Each, Identity, Node, Scan, Shape, Sum, Take, Zero
+from nas.tree import Chain, Concat, Dag, Each, Identity, Node, Scan, Shape, Sum, Take, TrainHead, Zero
 
 _Rel: TypeAlias = tuple[str, ...]
 _NOTHING = Seq((), ())
@@ -112,7 +112,7 @@ class _Reader:
         match node:
             case Chain():
                 return self.chain(node, value, path, rel)
-            case Identity():
+            case Identity() | TrainHead():
                 return value
             case Sum():
                 return self.sum(self.items(node, value, path, rel), node.names)
@@ -145,7 +145,7 @@ class _Reader:
         if several(shape) or path in self.spread:
             raise _Plain
         match node:
-            case Identity():
+            case Identity() | TrainHead():
                 return _NOTHING, shape
             case Chain():
                 made = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from search_spaces.ops.conv import Conv, ConvNormAct, Linear, ReluConvNorm
-from search_spaces.ops.norm import Act, Dropout, Norm
+from search_spaces.ops.conv import Conv, ConvNormAct, Depthwise, Linear, ReluConvNorm, SeparableConv
+from search_spaces.ops.norm import Act, Dropout, DropPath, LayerNorm, Norm
 from search_spaces.ops.pool import AvgPool, Classifier, Flatten, GlobalPool, MaxPool
 from search_spaces.ops.residual import MBConv, SqueezeExcite
 
@@ -13,13 +13,17 @@ __all__ = [
     "Classifier",
     "Conv",
     "ConvNormAct",
+    "Depthwise",
+    "DropPath",
     "Dropout",
     "Flatten",
     "GlobalPool",
+    "LayerNorm",
     "Linear",
     "MBConv",
     "MaxPool",
     "Norm",
     "ReluConvNorm",
+    "SeparableConv",
     "SqueezeExcite",
 ]

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import final
+from typing import Any, TypeAlias, final
 
 from torch import nn
 
 from nas.tree import Call, Chain, Cost, Int, Node, Shape, Str
 from search_spaces.ops.norm import Act, Norm
 
+Sides: TypeAlias = Any
+"""An int for both sides of an image, or a pair (height, width); each a number or a hole."""
+
 
 @final
 @dataclass(frozen=True)
 class Conv(Node):
-    """A 2-d convolution from (C, H, W) to (channels, ceil(H / stride), ceil(W / stride)), padded by half its kernel."""
+    """A 2-d convolution from (C, H, W) to (channels, ceil(H / stride), ceil(W / stride)), for odd kernels.
+
+    kernel, stride, dilation: of both sides, or (height, width); padding: zeros on each side, None for half the kernel.
+    """
 
     channels: Int
-    kernel: Int = 3
-    stride: int = 1
+    kernel: Sides = 3
+    stride: Sides = 1
     groups: int = 1
     bias: bool = False
+    dilation: Sides = 1
+    padding: Any = None
 
     def call(self, shape: Shape) -> Call:
-        c, rest = _image(self, shape)[0], {}
+        c, rest = image(self, shape)[0], {}
         if self.groups > 1 and (c % self.groups or self.channels % self.groups):
             raise ValueError(f"{self.groups} groups do not divide {c} channels into {self.channels}")
-        if self.stride > 1:
+        if _pair(self.stride) != (1, 1):
             rest["stride"] = self.stride
-        if self.kernel > 1:
-            rest["padding"] = self.kernel // 2
+        padding = self._padding()
+        if padding != (0, 0):
+            rest["padding"] = padding[0] if padding[0] == padding[1] else padding
+        if _pair(self.dilation) != (1, 1):
+            rest["dilation"] = self.dilation
         if self.groups > 1:
             rest["groups"] = self.groups
         if not self.bias:
@@ -38,13 +49,24 @@ class Conv(Node):
         return Call.of(nn.Conv2d, c, self.channels, self.kernel, **rest)
 
     def out(self, shape: Shape) -> Shape:
-        _, h, w = _image(self, shape)
-        return self.channels, -(-h // self.stride), -(-w // self.stride)
+        sides = zip(image(self, shape)[1:], *self._reach(), _pair(self.stride), strict=True)
+        return self.channels, *((side + room - reach) // stride + 1 for side, room, reach, stride in sides)
 
     def cost(self, shape: Shape) -> Cost:
-        weights = self.channels * (shape[0] // self.groups) * self.kernel**2
+        weights = self.channels * (shape[0] // self.groups) * prod(_pair(self.kernel))
         _, h, w = self.out(shape)
         return Cost(weights + self.bias * self.channels, weights * h * w, self.channels * h * w)
+
+    def _padding(self) -> tuple[int, int]:
+        if self.padding is not None:
+            return _pair(self.padding)
+        reach = zip(_pair(self.kernel), _pair(self.dilation), strict=True)
+        high, wide = (d * (k - 1) // 2 for k, d in reach)
+        return high, wide
+
+    def _reach(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        reach = zip(_pair(self.kernel), _pair(self.dilation), strict=True)
+        return tuple(2 * p for p in self._padding()), tuple(d * (k - 1) + 1 for k, d in reach)
 
 
 @final
@@ -52,8 +74,9 @@ class Conv(Node):
 class Depthwise(Node):
     """A convolution of each channel by itself: (C, H, W) to (C, ceil(H / stride), ceil(W / stride))."""
 
-    kernel: Int = 3
-    stride: int = 1
+    kernel: Sides = 3
+    stride: Sides = 1
+    dilation: Sides = 1
 
     def call(self, shape: Shape) -> Call:
         return self._conv(shape).call(shape)
@@ -65,7 +88,7 @@ class Depthwise(Node):
         return self._conv(shape).cost(shape)
 
     def _conv(self, shape: Shape) -> Conv:
-        return Conv(shape[0], self.kernel, self.stride, groups=shape[0])
+        return Conv(image(self, shape)[0], self.kernel, self.stride, shape[0], dilation=self.dilation)
 
 
 @final
@@ -92,13 +115,15 @@ class ConvNormAct(Node):
     """Convolution, norm, activation; `act=""` leaves the activation out."""
 
     channels: Int
-    kernel: Int = 3
-    stride: int = 1
+    kernel: Sides = 3
+    stride: Sides = 1
     act: Str = "relu"
+    padding: Any = None
 
     def lower(self, shape: Shape) -> Node:
         act = Act(self.act) if self.act else None
-        return Chain.of(conv=Conv(self.channels, self.kernel, self.stride), norm=Norm(), act=act)
+        conv = Conv(self.channels, self.kernel, self.stride, padding=self.padding)
+        return Chain.of(conv=conv, norm=Norm(), act=act)
 
 
 @final
@@ -107,14 +132,43 @@ class ReluConvNorm(Node):
     """Activation, convolution, norm: the order of cell spaces (Zoph et al. 2018, arXiv:1707.07012, appendix A.4)."""
 
     channels: Int
-    kernel: Int = 3
-    stride: int = 1
+    kernel: Sides = 3
+    stride: Sides = 1
 
     def lower(self, shape: Shape) -> Node:
         return Chain.of(act=Act("relu"), conv=Conv(self.channels, self.kernel, self.stride), norm=Norm())
 
 
-def _image(node: Node, shape: Shape) -> Shape:
+@final
+@dataclass(frozen=True)
+class SeparableConv(Node):
+    """Activation, depthwise and pointwise convolution, norm, `times` over; the first one has the stride.
+
+    Twice in the cell spaces (Zoph et al. 2018, arXiv:1707.07012, appendix A.4; Liu et al. 2019, arXiv:1806.09055).
+    """
+
+    channels: Int
+    kernel: Int = 3
+    stride: int = 1
+    dilation: int = 1
+    times: int = 2
+
+    def lower(self, shape: Shape) -> Node:
+        items: dict[str, Node] = {}
+        for k in range(1, self.times + 1):
+            items[f"act{k}"] = Act("relu")
+            items[f"depthwise{k}"] = Depthwise(self.kernel, self.stride if k == 1 else 1, self.dilation)
+            items[f"pointwise{k}"] = Conv(self.channels, 1)
+            items[f"norm{k}"] = Norm()
+        return Chain.of(**items)
+
+
+def image(node: Node, shape: Shape) -> Shape:
+    """The shape itself; ValueError where it is no image."""
     if len(shape) != 3 or not isinstance(shape[0], int):
         raise ValueError(f"{type(node).__name__} needs an image (C, H, W), got {shape}")
     return shape
+
+
+def _pair(sides: Sides) -> tuple[int, int]:
+    return (sides[0], sides[1]) if isinstance(sides, tuple) else (sides, sides)

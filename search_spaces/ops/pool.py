@@ -16,19 +16,23 @@ from search_spaces.ops.norm import Dropout
 @final
 @dataclass(frozen=True)
 class AvgPool(Node):
-    """Average pooling of (C, H, W) to (C, ceil(H / stride), ceil(W / stride)); what is padded does not count."""
+    """Average pooling of (C, H, W) to (C, ceil(H / stride), ceil(W / stride)); what is padded does not count.
+
+    padding: on each side; None keeps ceil(H / stride), 0 leaves out what does not fill a window.
+    """
 
     kernel: Int = 3
     stride: int = 1
+    padding: int | None = None
 
     def call(self, shape: Shape) -> Call:
-        rest = _rest(self.kernel, self.stride, shape)
+        rest = _rest(self.kernel, self.stride, self.padding, shape)
         if "padding" in rest:
             rest["count_include_pad"] = False
         return Call.of(nn.AvgPool2d, self.kernel, self.stride, **rest)
 
     def out(self, shape: Shape) -> Shape:
-        return _pooled(shape, self.stride)
+        return _pooled(shape, self.kernel, self.stride, self.padding)
 
     def cost(self, shape: Shape) -> Cost:
         return Cost()
@@ -37,16 +41,18 @@ class AvgPool(Node):
 @final
 @dataclass(frozen=True)
 class MaxPool(Node):
-    """Maximum pooling of (C, H, W) to (C, ceil(H / stride), ceil(W / stride))."""
+    """Maximum pooling of (C, H, W) to (C, ceil(H / stride), ceil(W / stride)); padding as for AvgPool."""
 
     kernel: Int = 3
     stride: int = 1
+    padding: int | None = None
 
     def call(self, shape: Shape) -> Call:
-        return Call.of(nn.MaxPool2d, self.kernel, self.stride, **_rest(self.kernel, self.stride, shape))
+        rest = _rest(self.kernel, self.stride, self.padding, shape)
+        return Call.of(nn.MaxPool2d, self.kernel, self.stride, **rest)
 
     def out(self, shape: Shape) -> Shape:
-        return _pooled(shape, self.stride)
+        return _pooled(shape, self.kernel, self.stride, self.padding)
 
     def cost(self, shape: Shape) -> Cost:
         return Cost()
@@ -95,8 +101,10 @@ class Classifier(Node):
         return Chain.of(pool=GlobalPool(), flatten=Flatten(), dropout=drop, linear=Linear(self.classes))
 
 
-def _rest(kernel: int, stride: int, shape: Shape) -> dict[str, object]:
+def _rest(kernel: int, stride: int, padding: int | None, shape: Shape) -> dict[str, object]:
     """Padding that gives ceil(side / stride): half an odd kernel; an even one reaches over an odd side's end."""
+    if padding is not None:
+        return {"padding": padding} if padding else {}
     rest: dict[str, object] = {}
     if kernel % 2 and kernel > 1:
         rest["padding"] = kernel // 2
@@ -105,6 +113,8 @@ def _rest(kernel: int, stride: int, shape: Shape) -> dict[str, object]:
     return rest
 
 
-def _pooled(shape: Shape, stride: int) -> Shape:
-    c, h, w = shape
-    return c, -(-h // stride), -(-w // stride)
+def _pooled(shape: Shape, kernel: int, stride: int, padding: int | None) -> Shape:
+    c, *sides = shape
+    if padding is None:
+        return c, *(-(-side // stride) for side in sides)
+    return c, *((side + 2 * padding - kernel) // stride + 1 for side in sides)

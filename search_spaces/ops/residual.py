@@ -8,7 +8,7 @@ from typing import final
 from nas.tree import Call, Chain, Cost, Float, Identity, Int, Node, Shape, Str, Sum, Tree
 from search_spaces.ops.conv import Conv, Depthwise
 from search_spaces.ops.modules import SqueezeExcitation
-from search_spaces.ops.norm import Act, Norm
+from search_spaces.ops.norm import Act, Norm, activation
 
 
 @final
@@ -16,13 +16,21 @@ from search_spaces.ops.norm import Act, Norm
 class SqueezeExcite(Node):
     """Channels weighed by a gate that reads their means (Hu et al. 2018, arXiv:1709.01507): (C, H, W) to (C, H, W).
 
-    ratio: the width inside, as a share of C, rounded to a multiple of 8 (Howard et al. 2019, arXiv:1905.02244, 5.3).
+    ratio: the width inside, as a share of C (or of `channels`), rounded to a multiple of `divisor`: 8 in MobileNetV3
+    (Howard et al. 2019, arXiv:1905.02244, 5.3), 1 elsewhere. channels: what the share is of, None for C.
     """
 
     ratio: Float = 0.25
+    channels: Int = None
+    divisor: int = 8
+    act: str = "relu"
+    gate: str = "hardsigmoid"
 
     def call(self, shape: Shape) -> Call:
-        return Call.of(SqueezeExcitation, shape[0], self._squeezed(shape))
+        rest = {} if self.act == "relu" else {"act": activation(self.act)}
+        if self.gate != "hardsigmoid":
+            rest["gate"] = activation(self.gate)
+        return Call.of(SqueezeExcitation, shape[0], self._squeezed(shape), **rest)
 
     def out(self, shape: Shape) -> Shape:
         return shape
@@ -32,7 +40,7 @@ class SqueezeExcite(Node):
         return Cost(2 * c * s + c + s, 2 * c * s, c + s)
 
     def _squeezed(self, shape: Shape) -> int:
-        return round_to(shape[0] * self.ratio, 8)
+        return round_to((self.channels or shape[0]) * self.ratio, self.divisor)
 
 
 @final
