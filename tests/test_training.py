@@ -18,11 +18,48 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.build import build
 from nas.data import join, load, load_test
 from nas.errors import UserError
+from nas.profile import profile
 from nas.training import Diverged, Recipe, accuracy, checkpoint, fit, forget
 from nas.training.steps import SPEED_FILE
+from nas.tree import Chain, TrainHead
+from search_spaces.ops import Classifier, ConvNormAct, DropPath
+from search_spaces.ops.modules import PathDrop
 from tests.trainings import CPU, INFO, LONG, RECIPE, TRAIN, VALIDATION, Stop, net, same, silent, stop_after, train
+
+
+def test_an_auxiliary_head_is_trained_and_a_scheduled_part_reads_the_clock() -> None:
+    head = TrainHead(Chain.of(drop=DropPath(0.5, scheduled=True), classify=Classifier(INFO.classes)))
+    tree = Chain.of(stem=ConvNormAct(4), aux=head, classify=Classifier(INFO.classes))
+    built, plain, recipe = build(tree, INFO.input), build(tree, INFO.input), replace(RECIPE, epochs=2)
+    plain.load_state_dict(built.state_dict())
+    before = {name: value.clone() for name, value in built.state_dict().items()}
+    train(built, recipe=recipe)
+    train(plain, recipe=replace(recipe, auxiliary=0))
+    changed = {name for name, value in built.state_dict().items() if not torch.equal(value, before[name])}
+    assert "aux.classify.linear.weight" in changed
+    assert torch.equal(plain.state_dict()["aux.classify.linear.bias"], before["aux.classify.linear.bias"])
+    assert not same(built, plain)  # the stem learns from the head
+    assert isinstance(built(torch.zeros(1, *INFO.input)), torch.Tensor)
+    assert 0.5 < built.get_submodule("aux.drop").get_buffer("progress") < 1
+    assert (
+        profile(tree, INFO.input).total
+        == profile(Chain.of(stem=tree.items[0], classify=tree.items[2]), INFO.input).total
+    )
+
+
+def test_dropped_paths_keep_the_mean_and_whole_examples() -> None:
+    drop, x = PathDrop(0.4, scheduled=True), torch.ones(20_000, 3)
+    assert torch.equal(drop(x), x)  # at the start nothing is dropped
+    drop.get_buffer("progress").fill_(0.5)
+    made = drop(x)
+    assert set(made.unique().tolist()) == {0.0, torch.tensor(1 / 0.8).item()}
+    assert torch.equal(made[:, 0], made[:, 2])
+    assert abs(made.mean().item() - 1) < 0.02
+    assert torch.equal(drop.eval()(x), x)
+
 
 # The same numbers
 

@@ -27,6 +27,7 @@ class Recipe:
     momentum: of SGD (with Nesterov's step unless 0); AdamW keeps its usual betas.
     weight_decay: for weights of two dimensions and more; norms and biases have none.
     warmup: share of all steps in which the rate rises linearly; then it falls along a cosine.
+    auxiliary: weight of the loss of each auxiliary head, for networks that have some (Szegedy et al. 2015).
     clip: largest norm of the whole gradient; 0 clips nothing.
     ema: decay of the average of the weights, min(ema, (1 + t) / (10 + t)) after step t; 0 keeps no average.
     augment: None takes what is usual for the data.
@@ -42,6 +43,7 @@ class Recipe:
     weight_decay: float = 5e-4
     warmup: float = 0.1
     label_smoothing: float = 0.1
+    auxiliary: float = 0.4
     clip: float = 5.0
     ema: float = 0.99
     mixup: float = 0.0
@@ -58,6 +60,7 @@ class Recipe:
             ("weight_decay", 0, math.inf),
             ("warmup", 0, 1),
             ("label_smoothing", 0, 1),
+            ("auxiliary", 0, math.inf),
             ("clip", 0, math.inf),
             ("ema", 0, 1),
             ("mixup", 0, math.inf),

@@ -167,8 +167,9 @@ def _step_seconds(
             _wait(device)
             start = time.perf_counter()
             with way.autocast(device):
-                output = forward(images)
-            torch.autograd.backward(output.float().square().mean())
+                made = forward(images)
+            outputs = made if isinstance(made, tuple) else (made,)
+            torch.autograd.backward([output.float().square().mean() for output in outputs])
             trial.zero_grad(set_to_none=True)
             _wait(device)
             times.append(time.perf_counter() - start)

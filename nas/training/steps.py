@@ -19,6 +19,7 @@ from nas.data.augment import augment, default_augment, mixup
 from nas.training import checkpoint
 from nas.training.descent import Average, optimiser
 from nas.training.measure import Normal, accuracy
+from nas.training.progress import clocks
 from nas.training.recipe import Recipe, rate
 from nas.training.speed import PLAIN, Speed, arranged, choose, reshaped
 
@@ -70,6 +71,7 @@ class Training:
         self._normal = Normal(self.info, self.device, self.speed)
         reshaped(self.module, self.speed.memory_format).train()
         self._forward = torch.compile(self.module) if self.speed.compiled else self.module
+        self._clocks = clocks(self.module)
         self._optimiser = optimiser(self.module, self.recipe)
         self._parameters = [value for group in self._optimiser.param_groups for value in group["params"]]
         self._average = Average(self.module, self.recipe.ema) if self.recipe.ema else None
@@ -107,6 +109,8 @@ class Training:
         start = time.perf_counter()
         self.module.train()
         for pixels, labels in batches(self.train, self.batch, device=device, order=order):
+            for clock in self._clocks:
+                clock.fill_(step / every)
             lr = rate(step, every, peak=recipe.peak, warmup=recipe.warmup)
             total += self._step(*self._changed(pixels, labels), lr)
             if self._average is not None:
@@ -134,15 +138,20 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = lr
         with self.speed.autocast(self.device):
-            logits = self._forward(images)
-        logits = logits.float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            made = self._forward(images)
+        logits, *heads = made if isinstance(made, tuple) else (made,)
+        loss = self._loss(logits, labels)
+        for head in heads:
+            loss = loss + recipe.auxiliary * self._loss(head, labels)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if recipe.clip:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip, foreach=True)
         self._optimiser.step()
         return loss.detach()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
 
     @torch.no_grad()
     def _size(self) -> Tensor:
