@@ -69,9 +69,9 @@ def estimate(settings: Settings, options: Options) -> dict[str, Json]:
     """Parameters and MACs of random networks, memory and seconds of a trial, seconds of the whole search."""
     rng = np.random.default_rng(settings.seed)
     problem, recipe = settings.problem, settings.trained(1)
-    archs = [problem.sample(rng) for _ in range(SAMPLE)]
+    archs = [a for a in (problem.sample(rng) for _ in range(SAMPLE)) if problem.screen(a).metrics]
     costs = {name: sorted(problem.screen(a).metrics[name] for a in archs) for name in ("params", "macs")}
-    typical = sorted(archs, key=lambda a: problem.screen(a).metrics["macs"])[SAMPLE // 2]
+    typical = sorted(archs, key=lambda a: problem.screen(a).metrics["macs"])[len(archs) // 2]
     cores = len(os.sched_getaffinity(0))
     workers = options.workers or (max(1, int(1 / options.gpus_per_trial)) if options.gpus_per_trial else cores)
     threads = 1 if workers > 1 else 0

@@ -65,6 +65,12 @@ def space(spec: str, **settings: Json) -> Space:
         raise nearest(spec, [*spaces(), "FILE.py:NAME"], what="space")
     if isinstance(make, Space):
         return _fits(spec, make, settings)
+    return made(make, spec, **settings)
+
+
+def made(make: Callable[..., Space], spec: str = "", /, **settings: Json) -> Space:
+    """The space that a function makes of settings, as JSON holds them; those that it does not take are refused."""
+    spec = spec or make.__name__
     try:
         made = make(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
     except TypeError as error:

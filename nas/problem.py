@@ -152,7 +152,7 @@ class Problem:
     def screen(self, arch: Architecture) -> Screening:
         """The costs of an architecture and the first limit that it breaks, without a device.
 
-        A network with no path from its input to its output is infeasible.
+        A network with no path from its input to its output is infeasible, and so is one whose tree cannot be read.
         """
         if arch.key not in self._screened:
             if len(self._screened) >= 4096:
@@ -161,7 +161,11 @@ class Problem:
         return self._screened[arch.key]
 
     def _screen(self, arch: Architecture) -> Screening:
-        flat = graph(self.space.network(arch), self.space.input)
+        try:
+            flat = graph(self.space.network(arch), self.space.input)
+        except Exception as error:  # a user's node may raise anything, and one bad candidate ends no search
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            return Screening({}, arch.key, f"no network: {line[:300]}")
         name, reaches = signature(flat)
         total = measure(flat).total
         metrics = {"params": float(total.params), "macs": float(total.macs), "activations": float(total.activations)}

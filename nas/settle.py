@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from nas import plugins
 from nas.data import load
 from nas.errors import INFEASIBLE, UserError
+from nas.graph import TooSmall, graph
 from nas.problem import COSTS, Constraint
+from nas.room import smallest
 from nas.settings import Settings, usual
-from nas.space import Json
+from nas.space import Json, Space
 from nas.training import Recipe
 from nas.units import LIMITS, quantity
 
@@ -62,8 +66,25 @@ def settle(
         recipe=dict(recipe or {}),
     )
     plugins.strategy(strategy, settings.problem)
+    _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings
+
+
+def _refuse_small(settings: Settings, space: Space) -> None:
+    """Refuse images that leave none of 20 random networks room."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        arch = space.sample(rng)
+        try:
+            graph(space.network(arch), space.input)
+        except TooSmall as error:
+            what, of = str(error), arch
+        else:
+            return
+    side = smallest(lambda _: space.network(of), space.input[0])
+    fix = f"the smallest images that work are {side}x{side}: --image-size {side}" if side else "choose another space"
+    raise UserError(f"images of {settings.made_info.name} are too small for {settings.space}: {what}", fix=fix)
 
 
 def _refuse_impossible(settings: Settings) -> None:

@@ -15,7 +15,7 @@ nas.fill nas.plan
 nas.count nas.graph
 nas.space
 nas.build nas.profile nas.module
-nas.published
+nas.published nas.room
 nas.problem
 nas.roles nas.units
 nas.data

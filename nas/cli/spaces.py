@@ -5,8 +5,7 @@ from __future__ import annotations
 import json as text
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 import tyro
 from rich.table import Table
@@ -15,10 +14,10 @@ from nas import plugins
 from nas.cli.parse import Command
 from nas.cli.search import assigned
 from nas.cli.speak import Said
+from nas.cli.target import target
 from nas.errors import UserError
-from nas.profile import profile
-from nas.space import Json, Space
-from nas.tree import Refused
+from nas.space import Json
+from nas.units import count
 
 Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT")]
 
@@ -39,10 +38,14 @@ class Spaces(Command):
     """The number of classes."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the space, NAME=VALUE."""
+    published: bool = False
+    """The published networks: what they cost, and where they come from."""
     json: bool = False
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
+        if self.published:
+            return self._published()
         if not self.check and self.set:
             raise UserError("--set is for one space", fix="give it with `nas spaces check NAME`")
         if not self.check:
@@ -73,6 +76,23 @@ class Spaces(Command):
         )
         return Said({"space": space.name, "size": space.size, "laws": results}, tuple(rows), code=2 if broken else 0)
 
+    def _published(self) -> Said:
+        if self.check or self.set:
+            raise UserError("--published lists networks", fix="see one with `nas profile NAME --set NAME=VALUE`")
+        listed, table = [], Table(box=None, pad_edge=False)
+        for name in ("name", "space", "input", "params", "MACs", "source"):
+            table.add_column(name, justify="right" if name in ("params", "MACs") else "left", overflow="fold")
+        for name in sorted(plugins.catalogue()):
+            found = target(name, settings=shaped(self.input, self.classes))
+            made, of = found.profile(), plugins.published(name)
+            row: dict[str, Json] = {"name": name, "space": found.space.name, "settings": dict(found.space.settings)}
+            row |= {"arch": dict(found.arch.labels), "input": list(found.space.input), "classes": made.out[0]}
+            row |= {"params": made.total.params, "macs": made.total.macs}
+            listed.append({**row, "source": of.source, "read_from": of.read_from})
+            costs = (count(made.total.params), count(made.total.macs))
+            table.add_row(name, found.space.name, "x".join(map(str, found.space.input)), *costs, of.source)
+        return Said({"published": listed}, (table, f"{len(listed)} published networks"))
+
     def _all(self) -> Said:
         listed, rows = [], []
         for name, make in plugins.spaces().items():
@@ -98,11 +118,11 @@ class Spaces(Command):
 class Profile(Command):
     """What a network costs, layer by layer, without building it.
 
-    Example: nas profile '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+    Example: nas profile efficientnet-b0 --input 3,260,260
     """
 
     target: tyro.conf.Positional[str]
-    """An architecture: a file or text of JSON, the spelling of published tables, or a space's name for a random one."""
+    """A published network (see `nas spaces --published`), JSON or a file of it, a spelling, or a space: a random one."""
     space: Text = None
     """The space of a spelling. Default: nasbench201."""
     input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
@@ -117,14 +137,16 @@ class Profile(Command):
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
-        space, arch = self._read()
+        settings = {**shaped(self.input, self.classes), **assigned(self.set)}
+        found = target(self.target, space=self.space, seed=self.seed, settings=settings)
+        space, arch = found.space, found.arch
         start = time.perf_counter()
-        made = profile(space.network(arch), space.input)
+        made = found.profile()
         seconds = time.perf_counter() - start
         layers = [{"name": x.name, "op": x.op, "out": list(x.out), **x.cost.__dict__} for x in made.layers]
         total = made.total
         head: dict[str, Json] = {
-            "name": arch.key,
+            "name": found.name,
             "space": space.name,
             "settings": dict(space.settings),
             "arch": dict(arch.labels),
@@ -143,33 +165,6 @@ class Profile(Command):
             table.add_row(x.name, x.op, "x".join(map(str, x.out)), *costs)
         line = f"{total.params:,} parameters, {total.macs:,} MACs, {total.activations:,} activations for {space.input}"
         return Said({**head, "layers": layers}, (table, line))
-
-    def _read(self) -> tuple[Space, Any]:
-        given, more = self.target.strip(), {**shaped(self.input, self.classes), **assigned(self.set)}
-        if given in plugins.spaces() or ".py:" in given:
-            import numpy as np  # noqa: PLC0415  # only a random architecture needs it
-
-            space = plugins.space(given, **more)
-            return space, space.sample(np.random.default_rng(self.seed))
-        if not given.startswith(("{", "|")) and Path(given).expanduser().is_file():
-            given = Path(given).expanduser().read_text(encoding="utf-8").strip()
-        try:
-            file = text.loads(given) if given.startswith("{") else {}
-        except ValueError as error:
-            raise UserError(
-                f"{self.target} is no JSON: {error}", fix='it holds {"space", "settings", "choices"}'
-            ) from error
-        if given.startswith("{") and not {"space", "choices"} <= set(file):
-            raise UserError(f"{self.target[:60]} is no architecture", fix='it holds {"space", "settings", "choices"}')
-        name = self.space or file.get("file") or file.get("space", "nasbench201")
-        space = plugins.space(name, **{**file.get("settings", {}), **more})
-        try:
-            return space, space.parse(given)
-        except (KeyError, ValueError, Refused) as error:
-            what = error.args[0] if error.args else error
-            raise UserError(
-                f"{self.target[:80]!r} is no architecture of {space.name}: {what}", fix="see `nas spaces`"
-            ) from error
 
 
 def shaped(shape: str | None, classes: int | None) -> dict[str, Json]:
