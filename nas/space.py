@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, TypeAlias, final
 
@@ -234,8 +235,9 @@ class Space:
         """The architecture of these labels by choice; ValueError or KeyError where it is no member."""
         for label in labels:
             if label not in self.choices:
-                raise KeyError(f"the space {self.name!r} has no choice named {label!r}")
-        arch = self.decide(lambda c: c.index(_given(labels, c.name)))
+                near = " or ".join(get_close_matches(label, self.choices, n=2)) or f"one of {len(self.choices)} others"
+                raise KeyError(f"the space {self.name!r} has no choice named {label!r}; perhaps {near}")
+        arch = self.decide(lambda c: c.index(_given(labels, c)))
         extra = [label for label in labels if label not in arch.labels]
         if extra:
             raise ValueError(f"the choice {extra[0]!r} is not open in this architecture; leave it out")
@@ -261,7 +263,8 @@ class Space:
         raise Refused(f"the space {self.name!r} refused {DRAWS} draws in a row")
 
 
-def _given(labels: Mapping[str, Label], name: str) -> Label:
-    if name not in labels:
-        raise KeyError(f"the architecture does not say what {name!r} is")
-    return labels[name]
+def _given(labels: Mapping[str, Label], choice: Choice) -> Label:
+    if choice.name not in labels:
+        options = ", ".join(map(str, choice.labels))
+        raise KeyError(f"the architecture does not say what {choice.name!r} is; it may be {options}")
+    return labels[choice.name]

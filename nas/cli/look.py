@@ -9,9 +9,11 @@ from typing import Annotated, Any, final
 import tyro
 from rich.table import Table
 
+from nas.cli.draw import drawn, of_run
 from nas.cli.leaderboard import state, whole
 from nas.cli.parse import Command
 from nas.cli.speak import Said
+from nas.cli.target import target
 from nas.errors import nearest
 from nas.finding import Finding, options
 from nas.problem import Trial
@@ -76,30 +78,41 @@ class Status(Command):
 @final
 @dataclass(frozen=True)
 class Show(Command):
-    """Every trial of a run: what was tried, what it came to, why it failed.
+    """Every trial of a run: what was tried, what it came to, why it failed; or a network, drawn.
 
     Example: nas show runs/mobile-fashion-mnist-1a2b3c4d --csv trials.csv
+
+    Example: nas show nasnet-a-mobile --svg nasnet.svg
     """
 
-    folder: tyro.conf.Positional[Path]
-    """The run's folder."""
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
+    """A run's folder; or a network as `nas profile` takes it: a published name, a file, JSON, a space."""
     study: str = "search"
     """search, or baseline-random; of an experiment as `nas status` names them."""
     csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a row a trial into this file."""
+    svg: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Draw the network into this file: of a run the best one, or that of --trial. Default for a network: NAME.svg."""
+    trial: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """The trial whose network is drawn."""
     json: bool = False
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
-        finding = Finding.read(self.folder)
+        folder = Path(self.target).expanduser()
+        if not folder.is_dir():
+            return drawn(target(self.target, settings={}), self.svg)
+        finding = Finding.read(folder)
+        if self.svg or self.trial is not None:
+            return drawn(of_run(finding, self.trial), self.svg)
         if self.study not in finding.studies and (finding.studies or finding.experiment):
-            raise nearest(self.study, finding.studies, what=f"study of {self.folder}")
+            raise nearest(self.study, finding.studies, what=f"study of {folder}")
         trials = finding.run.trials(self.study)
         if self.csv:
             finding.frame(self.study).to_csv(self.csv, index=False)
         finished = finding.done(options(finding).get("trials", 0)) and bool(finding.trained())
         rows = [_trial(t) for t in trials]
-        made = {"run": str(self.folder), "state": state(finding.run, finished=finished), "trials": rows}
+        made = {"run": str(folder), "state": state(finding.run, finished=finished), "trials": rows}
         spelt = None if finding.experiment else finding.settings.made_space
         parts: list[Any] = [_table(spelt, trials)]
         if self.csv:

@@ -122,7 +122,7 @@ class Profile(Command):
     """
 
     target: tyro.conf.Positional[str]
-    """A published network (see `nas spaces --published`), JSON or a file of it, a spelling, or a space: a random one."""
+    """A published network (see `nas spaces --published`), JSON or a file of it, a spelling, or a space (random)."""
     space: Text = None
     """The space of a spelling. Default: nasbench201."""
     input: Annotated[str | None, tyro.conf.arg(metavar="C,H,W")] = None
