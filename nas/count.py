@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from math import prod
 from typing import TypeAlias
 
@@ -13,10 +13,10 @@ Decided: TypeAlias = frozenset[tuple[str, int]]
 
 def count(plan: Plan) -> int:
     """The number of ways to decide a plan: tied names count once, holes that an option opens count under it alone."""
-    names = lru_cache(maxsize=None)(_names)
 
+    @cache
     def names_of(hole: Hole) -> frozenset[str]:
-        return names(hole)
+        return frozenset({hole.choice.name}).union(*(names_of(h) for opened in hole.opens for h in opened))
 
     @cache
     def ways(holes: Plan, decided: Decided) -> int:
@@ -61,7 +61,3 @@ def count(plan: Plan) -> int:
 
 def _joined(rest: Plan, opened: Plan) -> Plan:
     return tuple(dict.fromkeys((*rest, *opened)))
-
-
-def _names(hole: Hole) -> frozenset[str]:
-    return frozenset({hole.choice.name}).union(*(_names(h) for opened in hole.opens for h in opened))

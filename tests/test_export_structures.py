@@ -20,9 +20,22 @@ from nas.tree import (
     Shape,
     Sum,
     Take,
+    TrainHead,
     Zero,
 )
-from search_spaces.ops import Act, AvgPool, Classifier, Conv, ConvNormAct, Linear, MaxPool, MBConv, Norm, SqueezeExcite
+from search_spaces.ops import (
+    Act,
+    AvgPool,
+    Classifier,
+    Conv,
+    ConvNormAct,
+    DropPath,
+    Linear,
+    MaxPool,
+    MBConv,
+    Norm,
+    SqueezeExcite,
+)
 from tests.exports import IMAGE, macs, tidy, written
 
 
@@ -130,6 +143,9 @@ DEAD = Dag.of(
     three=Take(3, MBConv(4)),
     out=Take(0, Conv(4, 1)),
 )
+LONG = Sum.of(
+    **{f"a_long_name_{k}": Sum.of(first_of_them=Conv(4, 1), second_of_them=Conv(4, 3), third=Norm()) for k in range(3)}
+)
 ODD: dict[str, tuple[Node, Shape]] = {
     "concat": (Chain.of(a=Join(4), b=Join(6), c=Join(6), head=Classifier(3)), IMAGE),
     "dags": (Chain.of(a=Steps("loose", 6), b=Steps("all", 6), c=Steps("last", 6), head=Classifier(3)), IMAGE),
@@ -144,6 +160,8 @@ ODD: dict[str, tuple[Node, Shape]] = {
     "unread": (Chain.of(scan=Scan(Take((0, 1), Each(Linear(7))), (7, 7)), head=Linear(3)), (6, 7)),
     "wasteful": (Chain.of(scan=Scan(Wasteful(), (4,)), head=Linear(3)), (6, 7)),
     "dead": (Chain.of(stem=Conv(4), a=DEAD, b=DEAD, c=Sum.of(body=DEAD, skip=Identity()), head=Classifier(2)), IMAGE),
+    "heads": (Chain.of(stem=Conv(4), aux=TrainHead(Classifier(3)), drop=DropPath(0.2), head=Classifier(2)), IMAGE),
+    "sums": (Chain.of(sums=LONG, head=Classifier(2)), IMAGE),
     "zeros": (Chain.of(a=Zero(), b=ConvNormAct(4), c=Zero(), head=Classifier(2)), IMAGE),
     "nested": (Chain.of(x=Nest(3), self=Nest(3), c=Nest(2), head=Classifier(2)), IMAGE),
     "leaf": (Conv(3), IMAGE),

@@ -174,6 +174,12 @@ class _Writer:
     def add(self, value: Add) -> _Said:
         docs, reads = self.all(value.terms)
         inner = [isinstance(v, Add) and id(v) not in self.bound for v in value.terms]
+        if any(inner) and not fits(" + ".join(map(flat, docs)), self.indent + len("return ()")):
+            named = [
+                self.assign(v, d, reads) if i else (d, reads) for v, d, i in zip(value.terms, docs, inner, strict=True)
+            ]
+            docs, inner = tuple(d for d, _ in named), [False] * len(inner)
+            reads = reads.union(*(r for _, r in named))
         terms = [f"({flat(d)})" if add else flat(d) for d, add in zip(docs, inner, strict=True)]
         if len(terms) == 2:  # where order cannot change what is rounded, names come first
             terms.sort(key=lambda t: not t.isidentifier())

@@ -23,7 +23,7 @@ from nas.errors import ENVIRONMENT, UserError
 from nas.export.onnx import need_onnx, save_onnx
 from nas.export.prove import PROOF, expect, largest, prove
 from nas.export.source import DTYPES, Source, source
-from nas.graph import several
+from nas.graph import graph, several
 from nas.space import Json
 from nas.tree import Node, Shape
 
@@ -91,8 +91,10 @@ def export(
 def write(
     network: Node, shape: Shape, trained: nn.Module, folder: Path, *, name: str, about: Mapping[str, Json]
 ) -> Source:
-    """Writes `model.py` and `weights.safetensors` alone, without a proof."""
-    weights = {k: v.detach().cpu().contiguous().clone() for k, v in trained.state_dict().items()}
+    """Writes `model.py` and `weights.safetensors` alone, without a proof; what runs in train mode alone is left out."""
+    heads = tuple(f"{op.path}." for op in graph(network, shape).ops if op.train and op.kind == "node")
+    every = trained.state_dict().items()
+    weights = {k: v.detach().cpu().contiguous().clone() for k, v in every if not heads or not k.startswith(heads)}
     short = {getattr(torch, word): code for code, word in DTYPES.items()}
     dtypes = tuple(dict.fromkeys(short[v.dtype] for v in weights.values())) or ("F32",)
     text = source(network, shape, name, about, dtypes)

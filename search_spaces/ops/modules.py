@@ -40,8 +40,9 @@ class PathDrop(nn.Module):
     def __init__(self, rate: float, scheduled: bool = False) -> None:
         super().__init__()
         self.rate = rate
-        self.register_buffer("progress", torch.full((), 0.0 if scheduled else 1.0), persistent=False)
         self.scheduled = scheduled
+        progress = torch.zeros(()) if scheduled else torch.ones(())
+        self.register_buffer("progress", progress, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) to (B, ...)."""
