@@ -20,6 +20,7 @@ from nas.problem import (
     minimise,
 )
 from nas.profile import profile
+from nas.rewrite import rewrite
 from nas.space import Architecture, Space, Spelling
 from nas.tree import (
     Call,
@@ -95,5 +96,6 @@ __all__ = [
     "minimise",
     "profile",
     "published",
+    "rewrite",
     "search",
 ]
