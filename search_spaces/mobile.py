@@ -12,6 +12,7 @@ from search_spaces.ops.conv import ConvNormAct
 from search_spaces.ops.pool import Classifier
 from search_spaces.ops.residual import MBConv, SqueezeExcite, round_to
 
+RELAXES = "widths, depths, kernels and expansions are numbers"
 SMALLEST = 7
 """No stage makes an image whose sides are below this; large images come out at 7, as in the papers."""
 
@@ -67,4 +68,4 @@ def mobile(
         "squeezes": list(squeezes),
         "head": head,
     }
-    return Space("mobile", root, tuple(input), settings)
+    return Space("mobile", root, tuple(input), settings, relaxes=RELAXES)

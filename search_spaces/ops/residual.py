@@ -1,14 +1,16 @@
-"""The inverted residual and its squeeze-and-excitation."""
+"""The inverted residual, its squeeze-and-excitation and its shuffle."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import final
 
+from torch import nn
+
 from nas.tree import Call, Chain, Cost, Float, Identity, Int, Node, Shape, Str, Sum, Tree
 from search_spaces.ops.conv import Conv, Depthwise
 from search_spaces.ops.modules import SqueezeExcitation
-from search_spaces.ops.norm import Act, Norm, activation
+from search_spaces.ops.norm import Act, DropPath, Norm, activation
 
 
 @final
@@ -48,7 +50,12 @@ class SqueezeExcite(Node):
 class MBConv(Node):
     """Inverted residual (Sandler et al. 2018, arXiv:1801.04381, table 1).
 
+    expand: how many times the channels that come in, in multiples of `divisor` (8 in MobileNetV3, arXiv:1905.02244, and
+    in Once-for-all, arXiv:1908.09791); None for no expanding convolution, as in first blocks.
     squeeze: what stands behind the depthwise convolution, Identity or SqueezeExcite (a hole over both).
+    skip: what is added where the shapes fit: Identity, Zero for nothing, a pooling (or a hole over them).
+    groups: of both 1x1 convolutions, with a shuffle behind the first one (Wu et al. 2019, arXiv:1812.03443, figure 3).
+    drop: how often the body is dropped in train mode, where something is added (stochastic depth, arXiv:1603.09382).
     """
 
     channels: Int
@@ -57,23 +64,50 @@ class MBConv(Node):
     stride: int = 1
     squeeze: Tree = Identity()
     act: Str = "relu6"
+    skip: Tree = Identity()
+    divisor: int = 1
+    groups: int = 1
+    drop: float = 0.0
 
     def lower(self, shape: Shape) -> Node:
-        hidden = round(shape[0] * self.expand)
-        body = Chain.of(
-            expand=Conv(hidden, 1),
-            norm1=Norm(),
-            act1=Act(self.act),
+        body: dict[str, Node] = {}
+        if self.expand is not None:
+            hidden = round_to(round(shape[0] * self.expand), self.divisor)
+            body = {"expand": Conv(hidden, 1, groups=self.groups), "norm1": Norm(), "act1": Act(self.act)}
+        if self.groups > 1:
+            body["shuffle"] = ChannelShuffle(self.groups)
+        whole = self.stride == 1 and shape[0] == self.channels
+        chain = Chain.of(
+            **body,
             depthwise=Depthwise(self.kernel, self.stride),
             norm2=Norm(),
             act2=Act(self.act),
             squeeze=self.squeeze,
-            project=Conv(self.channels, 1),
+            project=Conv(self.channels, 1, groups=self.groups),
             norm3=Norm(),
+            drop=DropPath(self.drop) if self.drop and whole else None,
         )
-        whole = self.stride == 1 and shape[0] == self.channels
         # One path, `body`, either way, so that a supernet's keys do not depend on whether two widths are equal.
-        return Sum.of(body=body, skip=Identity()) if whole else Chain.of(body=body)
+        return Sum.of(body=chain, skip=self.skip) if whole else Chain.of(body=chain)
+
+
+@final
+@dataclass(frozen=True)
+class ChannelShuffle(Node):
+    """Channels of one group dealt out to all groups (Zhang et al. 2018, arXiv:1707.01083, figure 1): (C, H, W)."""
+
+    groups: int
+
+    def call(self, shape: Shape) -> Call:
+        if shape[0] % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide {shape[0]} channels")
+        return Call.of(nn.ChannelShuffle, self.groups)
+
+    def out(self, shape: Shape) -> Shape:
+        return shape
+
+    def cost(self, shape: Shape) -> Cost:
+        return Cost()
 
 
 def round_to(value: float, divisor: int) -> int:
