@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 from nas.space import Architecture, Space, Spelling
-from nas.tree import Chain, Choice, Dag, Identity, Label, Node, Shape, Sum, Take, Zero
+from nas.tree import Chain, Choice, Dag, Identity, Int, Label, Node, Shape, Sum, Take, Tree, Zero
 from search_spaces.ops.conv import Conv, ConvNormAct, ReluConvNorm
 from search_spaces.ops.norm import Act, Norm
 from search_spaces.ops.pool import AvgPool, Classifier
@@ -41,12 +41,12 @@ def nasbench201(
 class Cell(Node):
     """Four nodes, each the sum of what its edges make of the earlier ones; `a_b` is the edge from node b to node a."""
 
-    edge1_0: Choice
-    edge2_0: Choice
-    edge2_1: Choice
-    edge3_0: Choice
-    edge3_1: Choice
-    edge3_2: Choice
+    edge1_0: Tree
+    edge2_0: Tree
+    edge2_1: Tree
+    edge3_0: Tree
+    edge3_1: Tree
+    edge3_2: Tree
 
     def lower(self, shape: Shape) -> Node:
         return Dag.of(
@@ -61,7 +61,7 @@ class Cell(Node):
 class ResidualReduction(Node):
     """Half the size, more channels: two convolutions beside a pooled shortcut."""
 
-    channels: int
+    channels: Int
 
     def lower(self, shape: Shape) -> Node:
         body = Chain.of(first=ReluConvNorm(self.channels, 3, 2), second=ReluConvNorm(self.channels, 3))
@@ -79,17 +79,18 @@ def _edge(channels: int, to: int, source: int) -> Choice:
     )
 
 
-def unique(arch: Architecture) -> str:
-    """The string by which the authors tell cells apart: 6,466 different ones, 12,751 if zeros are kept as operations.
+def unique(arch: Architecture, *, zeros: bool = True) -> str:
+    """The string by which the authors tell cells apart: 6,466 different ones, 12,751 without `zeros`.
 
-    From the released `to_unique_str(consider_zero=True)`: an edge `none`, or one that reads nothing but it, is "#".
+    The released `to_unique_str(consider_zero=zeros)`: an edge `none`, or one that reads nothing but it, is "#" with
+    `zeros`, and an operation like others without.
     """
     nodes = ["0"]
     for n in (1, 2, 3):
         terms = []
         for i in range(n):
             op = arch[f"node{n}.from{i}"]
-            if op == "none" or nodes[i] == "#":
+            if zeros and (op == "none" or nodes[i] == "#"):
                 terms.append("#")
             else:
                 terms.append(nodes[i] if op == "skip_connect" else f"({nodes[i]})@{op}")

@@ -1,0 +1,95 @@
+"""ViT-ResNAS (arXiv:2109.00642) and BossNet's fabric HyTra (arXiv:2103.12424)."""
+
+from __future__ import annotations
+
+import torch
+
+from nas import plugins
+from nas.build import build
+from nas.profile import profile
+from nas.paper import Published
+from nas.space import Space
+from nas.tree import Cost
+from search_spaces.hytra import hytra
+from tests.references.facts import Fact, Missed, counts, total
+
+VIT = "built from the authors' code yilunliao/vit-search 303e7c3, MACs by its ComputationEstimator and a flop counter"
+BOSS = "built from the authors' code changlin31/BossNAS bb8b26a"
+LISTS = "counted in changlin31/BossNAS bb8b26a searching/bossnas/models/utils/hytra_paths.py"
+ESTIMATE = "printed by changlin31/BossNAS bb8b26a retraining_hytra/boss_madds.py"
+README = "README of changlin31/BossNAS"
+
+
+def largest(name: str) -> Cost:
+    """What the super-net costs that a published network was found in, as one network: all first, largest options."""
+    space: Space = plugins.published(name).own
+    return profile(space.network(space.decide(lambda c: 0)), space.input).total
+
+
+def weights(name: str) -> int:
+    """The parameters that the estimator counts: weights of convolutions and linear layers, no biases and no norms."""
+    of: Published = plugins.published(name)
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(of.network(), of.own.input).parameters() if p.ndim > 1)
+
+
+def squeezes(name: str) -> int:
+    """What the estimator adds for squeeze-and-excitation to params and to MACs: in every layer, attention too."""
+    of: Published = plugins.published(name)
+    times = [int(n) for n in str(of.arch["scales"]).split("_")]
+    return sum(n * 2 * c * c // 16 for n, c in zip(times, of.own.settings["channels"], strict=True))
+
+
+def estimated(name: str, params: int, macs: int, squeezed: str = "") -> list[Fact]:
+    """The facts of the authors' estimator; name: the network without squeeze-and-excitation, squeezed: that with it."""
+    more = squeezes(name) if squeezed else 0
+    title = f"{squeezed or name} by the authors' estimator"
+    return [
+        Fact(f"{title}: params", ESTIMATE, params, lambda: weights(name) + more),
+        Fact(f"{title}: macs", ESTIMATE, macs, lambda: total(name).macs + more),
+    ]
+
+
+def paths(scales: int, count: int, *, restricted: bool) -> Fact:
+    """The number of paths of a block of four layers."""
+    kind = "restricted" if restricted else "unrestricted"
+    about = f"hytra: {kind} paths of a block of {scales} scales"
+    return Fact(about, LISTS, count, lambda: hytra(scales=(scales,), restricted=restricted).size)
+
+
+FACTS: list[Fact] = [
+    *counts("vit-resnas-tiny", VIT, 41_498_552, 1_782_630_272),
+    *counts("vit-resnas-small", VIT, None, 2_845_501_856),
+    *counts("vit-resnas-medium", VIT, 97_323_672, 4_513_135_936),
+    *counts("vit-res-tiny", VIT, 42_781_736, 1_794_378_240),
+    Fact("ViT-ResNAS-Tiny super-net: params", VIT, 85_839_464, lambda: largest("vit-resnas-tiny").params),
+    Fact("ViT-ResNAS-Tiny super-net: macs", VIT, 3_497_553_920, lambda: largest("vit-resnas-tiny").macs),
+    Fact("ViT-ResNAS-Small super-net: params", VIT, 156_599_528, lambda: largest("vit-resnas-small").params),
+    Fact("ViT-ResNAS-Small super-net: macs", VIT, 6_260_342_784, lambda: largest("vit-resnas-small").macs),
+    *counts("bossnet-t0", BOSS, 38_415_960, 3_442_978_304),
+    *counts("bossnet-t0-nose", BOSS, 37_319_080, 3_441_888_768),
+    *counts("bossnet-t1", BOSS, 38_415_960, 7_944_442_880),
+    *estimated("bossnet-t0-nose", 42_646_144, 3_447_303_680, "bossnet-t0"),
+    *estimated("hytra-resnet-50", 25_536_896, 4_101_602_816),
+    *estimated("hytra-botnet-50", 20_818_304, 3_877_767_680),
+    *(paths(scales, n, restricted=True) for scales, n in ((4, 51), (3, 99), (2, 80))),
+    *(paths(scales, n, restricted=False) for scales, n in ((4, 131), (3, 115), (2, 80))),
+    Fact(
+        "bossnet-t0 at 288 pixels: macs",
+        README,
+        5.7e9,
+        lambda: total("bossnet-t0", input=(3, 288, 288)).macs,
+        "P",
+        within=0.01,
+    ),
+    Fact(
+        "bossnet-t1 at 256 pixels: macs",
+        README,
+        10.5e9,
+        lambda: total("bossnet-t1", input=(3, 256, 256)).macs,
+        "P",
+        within=0.01,
+    ),
+]
+
+MISSED: list[Missed] = []
