@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import ENVIRONMENT, UserError, nearest
+from nas.paper import Published
 from nas.problem import Problem
-from nas.published import Published
 from nas.roles import Predictor, Strategy
 from nas.space import Json, Space
 from nas.strategies import STRATEGIES
