@@ -1,6 +1,5 @@
 """The spaces of the tabular benchmarks, beyond the laws and the published counts."""
 
-import os
 import pickle
 from itertools import product
 from math import comb
@@ -16,9 +15,9 @@ from search_spaces import nasbench101, nasbench_macro, nats_size
 from search_spaces.nasbench101 import OPERATIONS, fingerprint, graph_of, pruned
 from tests.references.family_nasbench import classes
 
-TABLES = os.environ.get("TREENAS_TABLES")
+TABLES = Path(__file__).parents[2] / "shared" / "benchmarks"
 """A folder with published tables: nb101/sample_1000.parquet and nas_bench_macro/cifar10.parquet."""
-tables = pytest.mark.skipif(not TABLES, reason="set TREENAS_TABLES to the folder of the published tables")
+tables = pytest.mark.skipif(not TABLES.is_dir(), reason="the published tables are not in ../shared/benchmarks")
 POOLS = ",".join(["maxpool3x3"] * 5)
 
 
@@ -119,7 +118,7 @@ def test_the_fingerprint_tells_423624_modules_apart():
 @tables
 def test_a_thousand_published_modules_have_their_params_and_fingerprints():
     space = nasbench101()
-    for row in pd.read_parquet(Path(TABLES) / "nb101" / "sample_1000.parquet").itertuples():
+    for row in pd.read_parquet(TABLES / "nb101" / "sample_1000.parquet").itertuples():
         rows = row.adjacency.replace(" ", "").strip("[]").replace("],[", ";").replace(",", "").replace(";", ",")
         arch = space.parse(f"{rows} {','.join(row.ops.split(',')[1:-1])}")
         assert space.same(arch) == row.hash
@@ -133,7 +132,7 @@ def test_all_published_macro_networks_have_their_counts():
     for k, digit in product(range(8), "012"):
         text = "0" * k + digit + "0" * (7 - k)
         costs[k, digit] = profile(space.network(space.parse(text)), space.input).total
-    for row in pd.read_parquet(Path(TABLES) / "nas_bench_macro" / "cifar10.parquet").itertuples():
+    for row in pd.read_parquet(TABLES / "nas_bench_macro" / "cifar10.parquet").itertuples():
         parts = [costs[k, digit] for k, digit in enumerate(row.arch)]
         assert sum(c.params for c in parts) - 7 * costs[0, "0"].params == row.params, row.arch
         assert sum(c.macs for c in parts) - 7 * costs[0, "0"].macs == row.flops, row.arch
