@@ -52,6 +52,11 @@ class Published:
         """The tree without holes."""
         return self.space(**settings).network(self.arch)
 
+    def alone(self, **settings: Json) -> Space:
+        """The space of this network alone, under its own name: to train it on other images by the usual commands."""
+        space = self.space(**settings)
+        return Space(self.name, space.network(self.arch), space.input, {**space.settings, **settings})
+
     def profile(self, **settings: Json) -> Profile:
         """What it costs, layer by layer, without building it."""
         space = self.space(**settings)

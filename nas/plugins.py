@@ -59,10 +59,12 @@ def spaces() -> Mapping[str, Callable[..., Space]]:
 
 
 def space(spec: str, **settings: Json) -> Space:
-    """The space of a name, or of `FILE.py:NAME`; settings it does not take are refused, by name."""
+    """The space of a name, or of `FILE.py:NAME`, or of one published network; unknown settings are refused by name."""
     make = own(spec) if ".py:" in spec else spaces().get(spec)
+    if make is None and spec in catalogue():
+        make = catalogue()[spec].alone
     if make is None:
-        raise nearest(spec, [*spaces(), "FILE.py:NAME"], what="space")
+        raise nearest(spec, [*spaces(), *catalogue(), "FILE.py:NAME"], what="space")
     if isinstance(make, Space):
         return _fits(spec, make, settings)
     return made(make, spec, **settings)

@@ -187,7 +187,12 @@ class Problem:
         return self._repaired(arch, rng)
 
     def mutate(self, arch: Architecture, rng: Rng) -> Architecture:
-        """A mutation that keeps the limits known without a device, where one is found in 100 draws."""
+        """A mutation that keeps the limits known without a device, where one is found in 100 draws.
+
+        The architecture itself where it leaves nothing to change.
+        """
+        if all(len(self.space.choices[name].options) == 1 for name, _ in arch.choices):
+            return arch
         child = self.space.mutate(arch, rng)
         for _ in range(DRAWS):
             if not self.screen(child).broken:

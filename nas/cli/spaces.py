@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as text
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, final
 
 import tyro
@@ -95,7 +96,7 @@ class Spaces(Command):
 
     def _all(self) -> Said:
         listed, rows = [], []
-        for name, make in plugins.spaces().items():
+        for name, make in sorted(plugins.spaces().items()):
             space = make(**shaped(self.input, self.classes))
             listed.append(
                 {
@@ -109,7 +110,11 @@ class Spaces(Command):
             )
             about = (make.__doc__ or "").strip().splitlines()[0]
             settings = ", ".join(f"{k}={text.dumps(v)}" for k, v in space.settings.items())
-            rows.append(f"{name}: {about}\n  {space.size:,} architectures, {len(space.choices)} choices\n  {settings}")
+            words = [f"shares no weights: {space.shares}" if space.shares else "shares weights"]
+            words.append(f"cannot be relaxed: {space.relaxes}" if space.relaxes else "can be relaxed")
+            size = f"{space.size:,}" if space.size < 10**12 else f"{Decimal(space.size):.3e}"
+            counted = f"{size} architectures, {len(space.choices)} choices"
+            rows.append("\n  ".join((f"{name}: {about}", counted, *words, settings, "")))
         return Said({"spaces": listed}, tuple(rows))
 
 
