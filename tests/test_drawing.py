@@ -37,7 +37,7 @@ def drawn(network: Node = NETWORK, shape: Shape = IMAGE) -> list[Panel]:
 
 def test_equal_blocks_in_a_row_are_one_box_and_one_panel() -> None:
     whole, cell, end = drawn()
-    assert [(b.title, b.times) for b in whole.boxes if b.kind == "block"] == [("cells", 7), ("end", 1)]
+    assert [(b.title, b.times) for b in whole.boxes if b.kind == "block"] == [("block of cells", 7), ("end", 1)]
     assert (cell.title, end.title) == ("block of cells", "end")
     words = [b.title for b in cell.boxes if b.kind not in ("input", "output")]
     conv = f"Conv 3{BY}3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, TypeAlias, final
 
 from nas.graph import Graph, Op
@@ -12,6 +12,8 @@ from nas.tree import Node, Shape
 BY = "\N{MULTIPLICATION SIGN}"
 FLAT = 26
 """A block of at most so many boxes is drawn whole; a larger one by its parts."""
+WHOLE = 40
+"""The whole is drawn by at most so many boxes where one of its blocks holds most of it."""
 RUN = 4
 """Operations in a row that share a box at most."""
 _Form: TypeAlias = tuple[Any, ...]
@@ -94,15 +96,15 @@ class _Maker:
         groups, blocks = self.runs(ids), self.children(prefix, ids)
         equal = any(self.form(a) == self.form(b) for a, b in pairwise(blocks) if len(self.runs(a)) > 1)
         if len(groups) > FLAT or equal:
-            groups = blocks
+            groups = self.opened(prefix, blocks) if whole else blocks
         here = {i for group in groups for i in group}
         outer = list(dict.fromkeys(j for i in sorted(here) for j in self.reads(i) if j not in here))
         titles = ["input"] if len(outer) == 1 else [f"input {k + 1}" for k in range(len(outer))]
         boxes = [Box("input", title) for title in titles]
         place = {i: n for n, i in enumerate(outer)}
-        for group in groups:
+        for group, path in zip(groups, self.named(groups), strict=True):
             place.update(dict.fromkeys(group, len(boxes)))
-            boxes.append(self.box(group, prefix, whole=whole))
+            boxes.append(self.box(group, path, whole=whole))
         edges = {(place[j], place[i]) for i in here for j in self.reads(i) if place[j] != place[i]}
         read = {j for i in here for j in self.reads(i)}
         ends = self.flat.outputs if whole else [i for i in here if i not in read]
@@ -144,7 +146,27 @@ class _Maker:
             last = name
         return groups
 
-    def box(self, group: list[int], prefix: str, *, whole: bool) -> Box:
+    def named(self, groups: list[list[int]]) -> list[list[str]]:
+        """For each group the path of the part that holds it, as short as tells it from the others."""
+        paths = [_shared([self.flat.ops[i].path.split(".") for i in group]) for group in groups]
+        alike = [
+            max((len(_shared([p, q])) for m, q in enumerate(paths) if m != n), default=0) for n, p in enumerate(paths)
+        ]
+        return [path[: max(1, k + 1)] for path, k in zip(paths, alike, strict=True)]
+
+    def opened(self, prefix: str, blocks: list[list[int]]) -> list[list[int]]:
+        """Blocks of which none holds most of the network: such a one is drawn by its parts."""
+        total = sum(map(len, blocks))
+        for k, block in enumerate(blocks):
+            if len(block) * 2 > total:
+                name = _next(self.flat.ops[block[0]].path, prefix)
+                inner = f"{prefix}.{name}" if prefix else name
+                parts = self.children(inner, block)
+                if len(parts) > 1 and len(blocks) + len(parts) <= WHOLE:
+                    return [*blocks[:k], *self.opened(inner, parts), *blocks[k + 1 :]]
+        return blocks
+
+    def box(self, group: list[int], path: list[str], *, whole: bool) -> Box:
         ops = [self.flat.ops[i] for i in group]
         note = _by(ops[-1].shape) if whole else ""
         if ops[0].kind == "input":
@@ -154,9 +176,9 @@ class _Maker:
         if len(self.runs(group)) == 1:
             kind = "weights" if any(map(_weighs, ops)) else "plain"
             return Box(kind, " · ".join(_said(op.node, channels=whole) for op in ops if op.node), note)
-        name = _next(ops[0].path, prefix)
+        name, prefix = path[-1], ".".join(path[:-1])
         title, times = self.detail(name, prefix, group)
-        return Box("block", name, note, times, title)
+        return Box("block", f"block {name}" if name.isdigit() else name, note, times, title)
 
     def detail(self, name: str, prefix: str, group: list[int]) -> tuple[str, int]:
         """The panel that shows the inside of a block, and how often: a row of equal blocks is shown by one of them."""
@@ -202,6 +224,13 @@ def _folded(boxes: list[Box], edges: list[tuple[int, int]]) -> tuple[list[Box], 
     return kept, sorted({(place[a], place[b]) for a, b in edges if place[a] != place[b]})
 
 
+def _shared(paths: list[list[str]]) -> list[str]:
+    """The names that all of these paths begin with."""
+    first, last = min(paths), max(paths)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return [name for name, _ in same]
+
+
 def _next(path: str, prefix: str) -> str:
     rest = path[len(prefix) :].lstrip(".") if path.startswith(prefix) else path
     return rest.partition(".")[0] or f"#{path}"
@@ -230,8 +259,8 @@ def _said(node: Node | None, *, channels: bool = False) -> str:
             words.append(value)
         elif f.name in ("channels", "features", "classes"):
             words += [str(value)] if channels and value is not None else []
-        elif f.default is not MISSING and value != f.default and isinstance(value, int | float):
-            words.append(f.name if value is True else f"{f.name} {value:g}")
+        elif isinstance(value, int) and f.default is not MISSING and value != f.default:
+            words.append(f.name if value is True else f"{f.name} {value}")
     name = type(node).__name__
     if len(words) == 1 and name == "Act":
         return words[0]

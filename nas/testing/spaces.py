@@ -1,4 +1,4 @@
-"""The laws of a search space; laws 6 and 7 of the design come with supernets."""
+"""The laws of a search space; those of shared weights and of relaxing stand in sharing.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from itertools import islice, pairwise
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,9 @@ from nas.graph import graph, signature
 from nas.profile import profile
 from nas.space import Architecture, Space
 from nas.testing.check import check
-from nas.tree import Chain, Choice, Concat, Node, Sum, parts
+from nas.testing.cuts import cutting
+from nas.testing.sharing import sharing_laws
+from nas.tree import Choice, Node
 
 DRAWN = 30
 LISTED = 20_000
@@ -32,6 +33,7 @@ def space_laws() -> Mapping[str, Callable[[Space], None]]:
         "3 a mutation differs in a member, a child takes after its parents": varies,
         "4 enumeration gives every architecture once": enumerates,
         "5 no option of a number needs more than the largest one has": nests,
+        **sharing_laws(),
         "8 the profile equals torch's own counts": counts,
         "every network has a path, or says that it has none": connects,
     }
@@ -73,7 +75,9 @@ def writes(space: Space) -> None:
 
 
 def varies(space: Space) -> None:
-    """Law 3."""
+    """Law 3; nothing varies in a space of one architecture."""
+    if all(len(choice.options) == 1 for choice in space.choices.values()):
+        return
     rng = np.random.default_rng(1)
     archs = drawn(space)
     for a, b in pairwise(archs):
@@ -117,29 +121,6 @@ def nests(space: Space) -> None:
             check(fits, f"{key} is {shape}, larger than {most[key]} of the largest numbers")
 
 
-def cutting(space: Space) -> set[str]:
-    """The names of the choices that cut a chain, or say what a sum or a concatenation keeps."""
-    found: set[str] = set()
-
-    def visit(value: Any) -> None:
-        if isinstance(value, Chain) and isinstance(value.depth, Choice):
-            found.add(value.depth.name)
-        if isinstance(value, Sum | Concat) and isinstance(value.keep, tuple):
-            found.update(c.name for c in value.keep if c is not None)
-        if isinstance(value, Choice):
-            for option in value.options:
-                visit(option)
-        elif isinstance(value, Node):
-            for name in parts(type(value)):
-                visit(getattr(value, name))
-        elif isinstance(value, tuple):
-            for part in value:
-                visit(part)
-
-    visit(space.root)
-    return found
-
-
 def sizes(network: Node, space: Space) -> dict[str, tuple[int, ...]]:
     """The shapes of a network's parameters, by key."""
     import torch  # noqa: PLC0415  # the laws that build ask for torch
@@ -162,7 +143,8 @@ def counts(space: Space) -> None:
         said = profile(network, space.input)
         with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as flops:
             module = build(network, space.input).eval()
-            out = module(torch.empty(2, *space.input))
+            shapes = space.input if isinstance(space.input[0], tuple) else (space.input,)
+            out = module(*(torch.empty(2, *shape) for shape in shapes))
         params = sum(p.numel() for p in module.parameters())
         check(
             said.total.params == params, f"{arch.key}: the profile says {said.total.params} parameters, torch {params}"
