@@ -17,6 +17,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("take.Export", "Write a network of a run as plain PyTorch, and prove it equal to the trained one."),
     "spaces": ("spaces.Spaces", "The search spaces there are; or the laws of a space, checked on one's own."),
     "profile": ("spaces.Profile", "What a network costs, layer by layer, without building it."),
+    "scale": (
+        "scale.Scale",
+        "A network, larger or smaller: what it then costs, and a file of it to profile, search around or build.",
+    ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from safetensors.torch import save_file
 
-from nas.build import build
+from nas.build import Network, build
 from nas.data import Data, Part, join, load, load_test, subset
 from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators.latency import latency
@@ -22,6 +22,7 @@ from nas.profile import profile
 from nas.roles import Infeasible, Work
 from nas.space import Space
 from nas.training import Fitted, Recipe, accuracy, fit, forget, keep_heap, seeded
+from nas.training.aware import aware
 
 WEIGHTS = "weights.safetensors"
 SMALL = 3e8
@@ -72,10 +73,9 @@ class Scratch:
         """Train, validate, leave the weights in the trial's folder."""
         keep_heap()
         data, device, seed = self.source.load(), device_of(), int(work.rng.integers(2**31))
-        with seeded(seed):
-            module = build(self.space.network(proposal.arch), self.space.input).to(device)
-        measured = self._measure(module, device)
-        recipe = replace(self.recipe, epochs=proposal.budget) if proposal.budget else self.recipe
+        module, recipe = prepared(self.space, proposal, self.recipe, seed=seed)
+        measured = self._measure(module.to(device), device)
+        recipe = replace(recipe, epochs=proposal.budget) if proposal.budget else recipe
         with suited(self.space, proposal, recipe):
             fitted = fit(
                 module,
@@ -115,16 +115,15 @@ class Retrained:
         """Train on all that is not test, then test."""
         keep_heap()
         data, device, seed = self.source.load(), device_of(), int(work.rng.integers(2**31))
-        with seeded(seed):
-            module = build(self.space.network(proposal.arch), self.space.input).to(device)
+        module, recipe = prepared(self.space, proposal, self.recipe, seed=seed)
         images = join(data.train, data.validation)
-        with suited(self.space, proposal, self.recipe):
+        with suited(self.space, proposal, recipe):
             fitted = fit(
-                module,
+                module.to(device),
                 images,
                 None,
                 data.info,
-                self.recipe,
+                recipe,
                 seed=seed,
                 device=device,
                 folder=work.folder,
@@ -139,6 +138,14 @@ class Retrained:
 def device_of() -> torch.device:
     """The device at hand: the first GPU that this process may see, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prepared(space: Space, proposal: Proposal, recipe: Recipe, *, seed: int) -> tuple[Network, Recipe]:
+    """The module of a proposal with its first weights, and the recipe with the learning rate that it then has."""
+    network = space.network(proposal.arch)
+    with seeded(seed):
+        module = build(network, space.input)
+    return module, aware(module, network, space.input, recipe, seed=seed)
 
 
 @contextmanager

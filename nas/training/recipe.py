@@ -13,9 +13,12 @@ Optimiser = Literal["sgd", "adamw"]
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["auto", "on", "off"]
+Scaling = Literal["none", "aware"]
 
 RATES: dict[Optimiser, float] = {"sgd": 0.05, "adamw": 3e-3}
 """The peak learning rate where a recipe names none."""
+AWARE = 0.46
+"""The same for `scaling="aware"`, found for cells that are one skip (Chen et al. 2024, arXiv:2402.17440, README)."""
 
 
 @final
@@ -32,6 +35,8 @@ class Recipe:
     ema: decay of the average of the weights, min(ema, (1 + t) / (10 + t)) after step t; 0 keeps no average.
     augment: None takes what is usual for the data.
     mixup: both parameters of the Beta distribution of the mixing weight (Zhang et al. 2018); 0 leaves it to `augment`.
+    scaling: "aware" draws the first weights by the architecture and makes the peak rate smaller the more and the longer
+    its paths are (`nas.training.aware`); `lr` is then that of the smallest network.
     precision, layout, compile: "auto" times a few steps where the training is long enough to repay it.
     """
 
@@ -48,6 +53,7 @@ class Recipe:
     ema: float = 0.99
     mixup: float = 0.0
     augment: Augment | None = None
+    scaling: Scaling = "none"
     precision: Precision = "auto"
     layout: Layout = "auto"
     compile: Compile = "auto"
@@ -73,6 +79,7 @@ class Recipe:
                 )
         words: tuple[tuple[str, Any], ...] = (
             ("optimiser", Optimiser),
+            ("scaling", Scaling),
             ("precision", Precision),
             ("layout", Layout),
             ("compile", Compile),
@@ -82,13 +89,20 @@ class Recipe:
                 raise UserError(
                     f"recipe: {name} is {getattr(self, name)!r}", fix=f"there are: {', '.join(get_args(known))}"
                 )
+        if self.scaling == "aware" and self.optimiser != "sgd":
+            raise UserError(
+                f"recipe: scaling=aware is a rule for sgd, the optimiser is {self.optimiser}",
+                fix="leave one of them out",
+            )
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise UserError(f"recipe: lr must be above 0, got {self.lr}", fix="leave it out for the optimiser's own")
 
     @property
     def peak(self) -> float:
         """The highest learning rate."""
-        return RATES[self.optimiser] if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        return AWARE if self.scaling == "aware" else RATES[self.optimiser]
 
     def json(self) -> dict[str, Any]:
         """The recipe as plain values, for JSON."""
