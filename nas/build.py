@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 import torch
@@ -18,9 +19,10 @@ class Network(nn.Module):
     """A network that runs the operations of a graph one after another.
 
     Its submodules stand under the paths of the tree. A value is let go as soon as nothing needs it any more.
+    make: what gives the module of an operation, where it is not a new one.
     """
 
-    def __init__(self, flat: Graph) -> None:
+    def __init__(self, flat: Graph, make: Callable[[Op], nn.Module] | None = None) -> None:
         super().__init__()
         self._steps: list[_Step] = []
         made: dict[str, nn.Module] = {}
@@ -30,7 +32,7 @@ class Network(nn.Module):
         for n, op in enumerate(flat.ops):
             module = made.get(op.path) if op.kind == "node" else None
             if op.kind == "node" and op.node is not None and module is None:
-                module = made[op.path] = op.node.call(op.reads)()
+                module = made[op.path] = make(op) if make else op.node.call(op.reads)()
                 _place(self, op.path, module)
             if op.kind != "input" and (n in last or op.kind == "node"):
                 ends = tuple(i for i in {*reads[n], n} if last.get(i, n) == n)

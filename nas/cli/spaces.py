@@ -95,6 +95,8 @@ class Spaces(Command):
         return Said({"published": listed}, (table, f"{len(listed)} published networks"))
 
     def _all(self) -> Said:
+        from nas.weights import unmixed  # noqa: PLC0415  # relaxing needs torch; only this asks for it
+
         listed, rows = [], []
         for name, make in sorted(plugins.spaces().items()):
             space = make(**shaped(self.input, self.classes))
@@ -105,13 +107,14 @@ class Spaces(Command):
                     "choices": {c.name: list(c.labels) for c in space.choices.values()},
                     "size": space.size,
                     "shares": space.shares,
-                    "relaxes": space.relaxes,
+                    "relaxes": unmixed(space),
                 }
             )
             about = (make.__doc__ or "").strip().splitlines()[0]
             settings = ", ".join(f"{k}={text.dumps(v)}" for k, v in space.settings.items())
+            why = listed[-1]["relaxes"]
             words = [f"shares no weights: {space.shares}" if space.shares else "shares weights"]
-            words.append(f"cannot be relaxed: {space.relaxes}" if space.relaxes else "can be relaxed")
+            words.append(f"cannot be relaxed: {why}" if why else "can be relaxed")
             size = f"{space.size:,}" if space.size < 10**12 else f"{Decimal(space.size):.3e}"
             counted = f"{size} architectures, {len(space.choices)} choices"
             rows.append("\n  ".join((f"{name}: {about}", counted, *words, settings, "")))

@@ -1,0 +1,212 @@
+"""The supernet: one table of shared tensors, of which each network of a space uses a part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias, final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.build import Network
+from nas.errors import UserError
+from nas.graph import Graph, Op, graph
+from nas.space import Architecture, Space
+from nas.tree import Call
+from nas.weights.crop import Part, crop, part_of, tensors
+from nas.weights.largest import largest
+from nas.weights.relaxed import agree, gathered, mixes, relax, unmixed, weighing
+
+KEPT = 256
+"""How many networks stay built; a further one lets all go."""
+LAYERS = 16_384
+"""How many layers stay built, with the same rule."""
+
+Statistics: TypeAlias = dict[str, Tensor]
+"""The buffers of one network by key: its running statistics above all. A pass in train mode writes into them."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A network on the meta device; the parts that it takes of the shared tensors, and its buffers at first, by key."""
+
+    network: Network
+    parts: Mapping[str, Part]
+    buffers: Mapping[str, Tensor]
+
+
+@final
+class Supernet(nn.Module):
+    """The shared tensors of a space, each as large as its largest use, and what its networks make of them.
+
+    A network's tensor is a view of the shared one of its key, so gradients reach what is shared. Running statistics
+    are not shared: they are fresh for each pass, or given. Raises UserError where the space cannot share.
+    seed: of the first weights; each layer's depend on the seed and its own name alone.
+    """
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        super().__init__()
+        if space.shares:
+            raise UserError(f"the networks of {space.name!r} cannot share weights: {space.shares}")
+        self.space = space
+        self.shared = nn.Module()
+        self._owners: dict[str, tuple[nn.Module, str]] = {}
+        self._parts: dict[Call, tuple[dict[str, Part], dict[str, Tensor]]] = {}
+        self._layers: dict[tuple[str, Call], nn.Module] = {}
+        self._ready: dict[str, _Ready] = {}
+        with torch.random.fork_rng(devices=()):
+            for path, calls in largest(space.root, space.input).items():
+                torch.default_generator.manual_seed(_seed(f"{seed} {path}"))
+                for name, tensor in self._first(calls).items():
+                    self._add(f"{path}.{name}", tensor)
+
+    def forward(self, x: Any, arch: Architecture, statistics: Statistics | None = None) -> Any:
+        """What the network of an architecture makes of x, (B, ...), or of a tuple of such for several inputs.
+
+        statistics: those of `statistics(arch)`, which a pass in train mode writes into; fresh ones if None.
+        """
+        return self._run(self._network(arch), x, statistics, {})
+
+    def weights(self, arch: Architecture) -> dict[str, Tensor]:
+        """The tensors of an architecture by the keys of its module: views of the shared ones."""
+        return self._taken(self._network(arch))
+
+    def statistics(self, arch: Architecture) -> Statistics:
+        """Fresh buffers for an architecture by the keys of its module: the running statistics of no batch."""
+        return self._fresh(self._network(arch))
+
+    def relaxed(self, x: Any, mix: Mapping[str, Tensor], statistics: Statistics | None = None) -> Any:
+        """What all options together make of x, each weighed.
+
+        mix: for each choice a number for each option, (options,); for a choice of sets one for each item, (items,), as
+        `mixes(space)` counts them. Raises UserError where the space cannot be relaxed.
+        """
+        ready, wanted = self._open
+        agree(mix, self._counts)
+        return self._run(ready, x, statistics, gathered(mix, wanted, next(self.parameters())))
+
+    def mixed_statistics(self) -> Statistics:
+        """Fresh buffers for the relaxed network, as `statistics` gives them for one architecture."""
+        return self._fresh(self._open[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: value for name, value in self.__dict__.items() if name != "_open"}
+        return {**kept, "_ready": {}, "_layers": {}}  # what can be built again stays behind
+
+    def _run(self, ready: _Ready, x: Any, statistics: Statistics | None, more: Mapping[str, Tensor]) -> Any:
+        if statistics is None:
+            statistics = self._fresh(ready)
+        elif statistics.keys() != ready.buffers.keys():
+            raise ValueError(f"the statistics are of another network: {set(statistics) ^ set(ready.buffers)}")
+        given = {**self._taken(ready), **statistics, **more}
+        ready.network.train(self.training)
+        return functional_call(ready.network, given, x if isinstance(x, tuple) else (x,))
+
+    def _taken(self, ready: _Ready) -> dict[str, Tensor]:
+        made = {}
+        for key, part in ready.parts.items():
+            try:
+                made[key] = part_of(getattr(*self._owners[key]), part)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from error
+        return made
+
+    def _fresh(self, ready: _Ready) -> Statistics:
+        like = next(self.parameters(), torch.empty(0))
+        floats = {"device": like.device, "dtype": like.dtype}
+        pairs = ready.buffers.items()
+        return {k: b.to(**(floats if b.is_floating_point() else {"device": like.device}), copy=True) for k, b in pairs}
+
+    def _network(self, arch: Architecture) -> _Ready:
+        if arch.key not in self._ready:
+            if len(self._ready) >= KEPT:
+                self._ready.clear()
+            self._ready[arch.key] = self._built(graph(self.space.network(arch), self.space.input))
+        return self._ready[arch.key]
+
+    @cached_property
+    def _counts(self) -> dict[str, int]:
+        return mixes(self.space)
+
+    @cached_property
+    def _open(self) -> tuple[_Ready, dict[str, Any]]:
+        if reason := unmixed(self.space):
+            raise UserError(f"the space {self.space.name!r} cannot be relaxed: {reason}")
+        try:
+            flat = graph(relax(self.space.root), self.space.input)
+        except ValueError as error:
+            raise UserError(f"the space {self.space.name!r} cannot be relaxed: {error}") from error
+        wanted = weighing(flat)
+        ready = self._built(flat)
+        return _Ready(ready.network, ready.parts, {k: b for k, b in ready.buffers.items() if k not in wanted}), wanted
+
+    def _built(self, flat: Graph) -> _Ready:
+        if len(self._layers) >= LAYERS:
+            self._layers.clear()
+        layers: dict[str, Call] = {}
+
+        def make(op: Op) -> nn.Module:
+            call = layers[op.path or "node"] = op.node.call(op.reads)  # type: ignore[union-attr]  # it is of a node
+            if (op.path, call) not in self._layers:
+                with torch.device("meta"):
+                    self._layers[op.path, call] = call()
+            return self._layers[op.path, call]
+
+        network = Network(flat, make)
+        parts, buffers = dict[str, Part](), dict[str, Tensor]()
+        for path, call in layers.items():
+            own, first = self._of(call)
+            parts |= {f"{path}.{name}": part for name, part in own.items()}
+            buffers |= {f"{path}.{name}": buffer for name, buffer in first.items()}
+        if missing := [key for key in parts if key not in self._owners]:
+            raise KeyError(f"{missing[0]!r} of a network of {self.space.name!r} is no shared tensor: the space's law 5")
+        return _Ready(network, parts, buffers)
+
+    def _of(self, call: Call) -> tuple[dict[str, Part], dict[str, Tensor]]:
+        """The learned tensors of what a call makes, and its buffers as they are at first."""
+        if call not in self._parts:
+            with torch.device("meta"):
+                module = call()
+            own = tensors(module)
+            if any(True for _ in module.buffers()):
+                with torch.random.fork_rng(devices=()):
+                    module = call()
+            self._parts[call] = own, {name: buffer.detach() for name, buffer in module.named_buffers()}
+        return self._parts[call]
+
+    def _first(self, calls: tuple[Call, ...]) -> dict[str, nn.Parameter]:
+        """The first weights of a path: as torch initialises its largest layer; where none is, what each one uses."""
+        sizes = {call: {name: part.shape for name, part in self._of(call)[0].items()} for call in calls}
+        most: dict[str, tuple[int, ...]] = {}
+        for size in sizes.values():
+            for name, shape in size.items():
+                most[name] = tuple(map(max, shape, most.get(name, shape)))
+        if not most:
+            return {}
+        whole = [call for call in calls if sizes[call] == most]
+        if whole:
+            return dict(whole[0]().named_parameters())
+        made = {name: nn.Parameter(torch.zeros(shape)) for name, shape in most.items()}
+        for call in sorted(calls, key=lambda call: sum(map(torch.Size.numel, map(torch.Size, sizes[call].values())))):
+            for name, tensor in call().named_parameters():
+                crop(made[name].data, tensor.shape, self._of(call)[0][name].axes).copy_(tensor.data)
+        return made
+
+    def _add(self, key: str, tensor: nn.Parameter) -> None:
+        *folders, name = key.split(".")
+        owner = self.shared
+        for folder in folders:
+            if folder not in owner._modules:
+                owner.add_module(folder, nn.Module())
+            owner = owner.get_submodule(folder)
+        owner.register_parameter(name, tensor)
+        self._owners[key] = owner, name
+
+
+def _seed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")
