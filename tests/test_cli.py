@@ -8,6 +8,7 @@ from pathlib import Path
 import nas
 from nas.cli import run
 from nas.cli.commands import COMMANDS, command
+from search_spaces import SPACES
 from tests.commands import HOME, SEARCH, said, typed
 
 
