@@ -5,8 +5,9 @@ from time import process_time
 
 import numpy as np
 import pytest
+import torch
 
-from nas.export import export, prove
+from nas.export import export, prove, source
 from nas.export.forward import UNREAD
 from nas.profile import profile
 from nas.space import Space
@@ -18,8 +19,8 @@ from nas.tree import (
     Take,
 )
 from search_spaces import SPACES
-from search_spaces.ops import AvgPool, Classifier, Conv, MBConv, SqueezeExcite
-from tests.exports import IMAGE, macs, text, tidy, trained, written
+from search_spaces.ops import AvgPool, Classifier, Conv, ConvNormAct, MBConv, SqueezeExcite
+from tests.exports import IMAGE, load_file, macs, text, tidy, trained, written
 
 IMAGES = ((1, 28, 28), (3, 33, 40), (3, 16, 16), (1, 9, 11))
 
@@ -118,6 +119,15 @@ def test_of_parts_in_a_row_that_nothing_reads_the_last_one_says_it() -> None:
     dag = Dag.of(one=Take(0, Conv(4, 3)), two=Take(1, Conv(4, 1)), three=Take(1, Conv(5, 1)), out=Take(0, Conv(4, 1)))
     made = text(Chain.of(stem=Conv(4), cell=dag))
     assert f"one = self.one(x)\n        {UNREAD}\n        self.two(one)\n        self.three(one)\n" in made
+
+
+def test_without_weights_the_source_is_the_classes_alone(tmp_path: Path) -> None:
+    written = source(Chain.of(stem=ConvNormAct(4), head=Classifier(2)), IMAGE, "small", {}, dtypes=())
+    (tmp_path / "model.py").write_text(written.text)
+    tidy(tmp_path)
+    assert "load" not in written.text
+    made = load_file(tmp_path / "model.py")
+    assert made.Small()(torch.zeros(3, *IMAGE)).shape == (3, 2)
 
 
 def test_the_source_is_the_same_in_every_run_and_quick() -> None:

@@ -133,7 +133,7 @@ class Scale(Command):
         if self.module:
             from nas.export import source  # noqa: PLC0415  # it needs torch; the rest of the command does not
 
-            written = source(network, shape, made["name"], {})
+            written = source(network, shape, made["name"], {}, dtypes=())
             write_text(self.module, written.text)
             files |= {"module": str(self.module), "class": written.network}
         return files

@@ -69,7 +69,9 @@ class Source:
 def source(
     network: Node, shape: Shape, name: str, about: Mapping[str, Json], dtypes: tuple[str, ...] = ("F32", "I64")
 ) -> Source:
-    """`model.py` for a filled tree; `about["input"]` may name classes, mean and std; dtypes: of the weights.
+    """`model.py` for a filled tree; `about["input"]` may name classes, mean and std.
+
+    dtypes: of the weights in the file beside it; none where there is no such file.
 
     Raises UserError where a module's source cannot be copied.
     """
@@ -82,9 +84,9 @@ def source(
     made, find = kinds(top, settle)
     copied = Copied()
     imports: dict[str, tuple[str, str]] = {"torch": ("torch", ""), "nn": ("torch", "nn"), "Tensor": ("torch", "Tensor")}
-    for bound in ("json", "struct"):
-        imports[bound] = (bound, "")
-    copied.imports.update({**imports, "Path": ("pathlib", "Path")})
+    if dtypes:
+        imports |= {"json": ("json", ""), "struct": ("struct", ""), "Path": ("pathlib", "Path")}
+    copied.imports.update(imports)
     for scope_kind in made:
         for scope in scope_kind.scopes:
             for leaf in (leaf for part in scope.parts.values() for leaf in leaves(part)):
@@ -114,16 +116,27 @@ def _text(
         for word in ("mean", "std"):
             numbers = tuple(repr(float(v)) for v in given[word])
             constants += lay(Calling("", numbers, ends="[]"), 0, f"{word.upper()} = ")
-    known = tuple(f'"{d}": torch.{DTYPES[d]}' for d in dtypes)
-    constants += lay(Calling("", known, ends="{}"), 0, "DTYPES = ")
-    constants += ['WEIGHTS = Path(__file__).with_name("weights.safetensors")']
-    body = [*blocks, *([NORMALISE.splitlines()] if image else []), LOAD.format(name=network).splitlines()]
-    if not any("Tensor" in line for block in body for line in block):
+    body = [*blocks, *([NORMALISE.splitlines()] if image else [])]
+    if dtypes:
+        known = tuple(f'"{d}": torch.{DTYPES[d]}' for d in dtypes)
+        constants += lay(Calling("", known, ends="{}"), 0, "DTYPES = ")
+        constants += ['WEIGHTS = Path(__file__).with_name("weights.safetensors")']
+        body.append(LOAD.format(name=network).splitlines())
+    lines = [line for block in body for line in block]
+    if not any("Tensor" in line for line in lines):
         copied.imports.pop("Tensor")
-    head = ["from __future__ import annotations", "", *imported(copied.imports), "", *constants]
+    if not any("torch." in line for line in (*constants, *lines)):
+        copied.imports.pop("torch")
+    head = [
+        "from __future__ import annotations",
+        "",
+        *imported(copied.imports),
+        *(["", *constants] if constants else []),
+    ]
     call = "model(normalise(images))" if image else "model(x)"
-    what = f"{network}, found by architecture search; it needs PyTorch alone."
-    title = docstring(f"{what}\n\nUse: `model = load()`, then `scores = {call}`.", 0)
+    what = f"{network}, found by architecture search" if dtypes else f"{network}, with new weights"
+    made = "load()" if dtypes else f"{network}()"
+    title = docstring(f"{what}; it needs PyTorch alone.\n\nUse: `model = {made}`, then `scores = {call}`.", 0)
     return "\n".join([*title, "", *head, *(line for block in body for line in ["", "", *block])]) + "\n"
 
 
