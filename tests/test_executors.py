@@ -120,14 +120,6 @@ def test_the_laws_find_what_breaks_them(flaw: str, law: int, tmp_path: Path) -> 
         executor.close()
 
 
-def test_a_no_op_trial_costs_a_millisecond_or_so(tmp_path: Path) -> None:
-    with Local(1) as executor:
-        play(executor, [task(0, Echo(), tmp_path)])
-        start = time.perf_counter()
-        play(executor, [task(trial, Echo(), tmp_path) for trial in range(300)])
-        assert (time.perf_counter() - start) / 300 < 0.01  # ten times what it takes, for busy machines
-
-
 def test_an_evaluator_is_pickled_once(tmp_path: Path) -> None:
     class Counted(Echo):  # type: ignore[misc]
         pickled = 0
@@ -192,7 +184,7 @@ def test_what_a_trial_started_is_killed_with_it(tmp_path: Path) -> None:
 
 def test_the_time_of_a_worker_that_starts_is_not_the_trials(tmp_path: Path) -> None:
     with Local(1) as executor:
-        assert alone(executor, task(0, Echo(), tmp_path, timeout=0.05))()["trial"] == 0
+        assert alone(executor, task(0, Echo(), tmp_path, timeout=0.4))()["trial"] == 0
 
 
 def test_a_worker_that_died_idle_costs_no_trial(tmp_path: Path) -> None:
