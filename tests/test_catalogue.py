@@ -16,13 +16,44 @@ from nas.profile import profile
 from tests.commands import typed
 
 NAMES = sorted(plugins.catalogue())
-ASKED = """
-nasnet-a-mobile nasnet-a-large nasnet-a-cifar pnasnet-5-large darts-v1-cifar darts-v1-imagenet darts-v2-cifar
-pc-darts-cifar spos-block spos-channel ofa-w1.0-k7e6d4 mobilenet-v2 mobilenet-v3-large mobilenet-v3-small mnasnet-a1
-efficientnet-b0 efficientnet-b1 efficientnet-b2 efficientnet-b3 efficientnet-b4 efficientnet-b5 efficientnet-b6
-efficientnet-b7 regnety-4gf deepmad-r18 deepmad-r34 deepmad-r50 deepmad-29m deepmad-50m deepmad-89m vit-resnas-tiny
-vit-resnas-small vit-resnas-medium bossnet-t0 resnet-18 resnet-50
-""".split()
+ASKED = [
+    "nasnet-a-mobile",
+    "nasnet-a-large",
+    "nasnet-a-cifar",
+    "pnasnet-5-large",
+    "darts-v1-cifar",
+    "darts-v1-imagenet",
+    "darts-v2-cifar",
+    "pc-darts-cifar",
+    "spos-block",
+    "spos-channel",
+    "ofa-w1.0-k7e6d4",
+    "mobilenet-v2",
+    "mobilenet-v3-large",
+    "mobilenet-v3-small",
+    "mnasnet-a1",
+    "efficientnet-b0",
+    "efficientnet-b1",
+    "efficientnet-b2",
+    "efficientnet-b3",
+    "efficientnet-b4",
+    "efficientnet-b5",
+    "efficientnet-b6",
+    "efficientnet-b7",
+    "regnety-4gf",
+    "deepmad-r18",
+    "deepmad-r34",
+    "deepmad-r50",
+    "deepmad-29m",
+    "deepmad-50m",
+    "deepmad-89m",
+    "vit-resnas-tiny",
+    "vit-resnas-small",
+    "vit-resnas-medium",
+    "bossnet-t0",
+    "resnet-18",
+    "resnet-50",
+]
 LARGE = 100_000_000
 """Networks of more parameters are profiled, and not built."""
 
@@ -42,7 +73,19 @@ def test_the_catalogue_holds_what_was_asked_for():
     assert len(NAMES) >= 40
 
 
-@pytest.mark.parametrize("name", NAMES)
+HEAVY = {
+    "amoebanet-a-large",
+    "d-darts-edge-cifar-14",
+    "d-darts-edge-cifar-20",
+    "d-darts-sparse-cifar-14",
+    "d-darts-sparse-cifar-20",
+    "nasnet-a-large",
+    "pnasnet-5-large",
+}
+"""Networks of so many operations that torch takes seconds to count them."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NAMES])
 def test_a_published_network_costs_what_torch_counts_and_so_does_its_neighbour(name):
     of = plugins.published(name)
     space, rng = of.own, np.random.default_rng(0)

@@ -15,7 +15,7 @@ from nas.drawing import Panel, panels, svg
 from nas.drawing.panels import BY
 from nas.drawing.svg import HIGH, _layers, _placed
 from nas.graph import graph
-from nas.tree import Chain, Dag, Identity, Node, Shape, Sum, Take, TrainHead, Zero
+from nas.tree import Chain, Dag, Node, Shape, Sum, Take, TrainHead, Zero
 from search_spaces import SPACES
 from search_spaces.ops import Classifier, Conv, ConvNormAct, MBConv, Norm
 from tests.commands import typed

@@ -227,7 +227,7 @@ def test_a_text_that_is_no_architecture_is_refused():
 def test_the_smallest_is_found_and_samples_keep_the_limits():
     space, rng = mobile((1, 28, 28), 10), np.random.default_rng(0)
     _, least = Problem(space).smallest("params")
-    assert least <= min(profile(space.network(space.sample(rng)), space.input).total.params for _ in range(200))
+    assert least <= min(profile(space.network(space.sample(rng)), space.input).total.params for _ in range(60))
     tight = Problem(space, constraints=(at_most("params", 1.02 * least),))
     drawn = {tight.sample(rng) for _ in range(5)}
     assert all(not tight.screen(a).broken for a in drawn)
