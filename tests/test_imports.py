@@ -18,7 +18,7 @@ nas.build nas.profile nas.module
 nas.paper nas.room
 nas.problem
 nas.roles nas.units
-nas.weights
+nas.weights nas.programs
 nas.data
 nas.training
 nas.evaluators nas.strategies
@@ -29,7 +29,8 @@ nas.plugins nas.options
 nas.settings
 nas.settle nas.finding
 nas.export nas.drawing
-nas.handover nas.searching nas.estimate nas.experiment
+nas.handover nas.searching nas.estimate nas.experiment nas.designing
+nas.design_files
 nas
 nas.testing
 nas.cli
