@@ -1,0 +1,1 @@
+"""Exact programs: searches whose objective and constraints are sums over layers."""
