@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nas.roles import Predictor
 from predictors.ensemble import Forest
+from predictors.ridge import Ridge
 
-PREDICTORS: Mapping[str, Callable[[], Predictor]] = {"forest": Forest}
+PREDICTORS: Mapping[str, Callable[[], Predictor]] = {"forest": Forest, "ridge": Ridge}
 """Every predictor by its name."""

@@ -1,4 +1,4 @@
-"""The integer programs: tables of costs, exact choice, fronts, the strategy, and a space with bits."""
+"""The integer programs: tables of costs, exact choice, next-best ones, fronts, and the ridge that is a sum."""
 
 import itertools
 import math
@@ -8,22 +8,19 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
-from nas.problem import Problem, State, Trial, at_most, maximise, minimise
 from nas.profile import profile
 from nas.programs import knapsack
 from nas.programs.additive import Additive, columns_of
 from nas.programs.choose import Chooser, best, front, ranked
 from nas.programs.milp import Program as Milp
 from nas.programs.openings import Openings
-from nas.programs.tables import Tables, additive, costs, several, tables, total
+from nas.programs.tables import Tables, additive, costs, tables, total
 from nas.space import Space
-from nas.strategies import Evolution, Program, Warm
-from nas.testing import play, strategy_laws, table
+from nas.testing import table
 from nas.tree import Chain, Choice, Identity, Sum
 from predictors.ridge import Ridge
 from search_spaces import SPACES
 from search_spaces.ops.conv import Conv
-from search_spaces.ops.precision import error, quantised, weights
 
 SMALL = {
     "depths": SPACES["mobile"]((1, 12, 12), 4, (8, 16), (0.5, 1.0), (1, 2), (3, 5), (2, 3), (0,), 16),
@@ -194,6 +191,7 @@ def test_the_choice_equals_brute_force_under_limits(name, method, monkeypatch):
         assert c.value == pytest.approx(wanted) if whole else c.value >= wanted - 1e-9
         assert c.bound == pytest.approx(c.value)
     assert best(objective, [(made["macs"], float(macs.min()) - 1)]) is None or not whole
+    assert best(objective, [limits[0], (made["params"], math.inf)]).arch == best(objective, limits[:1]).arch
 
 
 @pytest.mark.parametrize("method", ["knapsack", "highs"])
@@ -208,6 +206,7 @@ def test_the_front_of_a_space_equals_brute_force(method, monkeypatch):
             wanted.append((cost, -worth))
     found = front(objective, made)
     assert [(c.used[0], pytest.approx(c.value)) for c in found] == [(c, pytest.approx(v)) for c, v in wanted]
+    assert all(space.member(c.arch) for c in found)
     fewer = front(objective, made, points=2)
     assert len(fewer) <= 2
     assert {c.arch for c in fewer} <= {c.arch for c in found}
@@ -236,129 +235,6 @@ def test_drawn_weights_spread_as_the_predicted_std():
     drawn = np.array([model.drawn(rng).predict(others)[0] for _ in range(1500)])
     said = np.sqrt(model.predict(others)[1] ** 2 - model.noise**2)
     assert drawn.std(0) == pytest.approx(said, rel=0.12)
-
-
-def test_a_known_objective_is_asked_for_best_first():
-    space = SMALL["sets"]
-    made = costs(space)
-    limit = float(np.median([made["params"](a) for a in space]))
-    problem = Problem(space, (maximise("macs"),), (at_most("params", limit),))
-    strategy, asked = Program(problem), []
-    while proposal := strategy.ask(np.random.default_rng(len(asked))):
-        asked.append(proposal.arch)
-    inside = [made["macs"](a) for a in space if made["params"](a) <= limit]
-    assert len(set(asked)) == len(asked) == len(inside)
-    assert [made["macs"](a) for a in asked] == sorted(inside, reverse=True)
-
-
-def test_a_learnt_objective_is_exactly_best_for_the_ridge():
-    space, value = table()
-    problem = Problem(space)
-    strategy, told = Program(problem, warm=20, explore=0.0), []
-    for number in range(1, 31):
-        proposal = strategy.ask(np.random.default_rng(number))
-        assert proposal.note["by"] == ("random" if number <= 20 else "program")
-        if number > 20:
-            archs, y = zip(*told, strict=True)
-            model = Additive.fit(archs, np.array(y), columns_of(space))
-            left = [a for a in space if a not in archs]
-            assert proposal.note["value"] == pytest.approx(model.predict(left)[0].max())
-        told.append((proposal.arch, value(proposal.arch)))
-        strategy.tell(Trial(number, proposal, State.DONE, {"accuracy": told[-1][1]}))
-
-
-def test_two_objectives_walk_the_front_and_given_tables_are_kept():
-    space = SMALL["sets"]
-    made = costs(space)
-
-    def slow(arch):
-        return {"only": 1.0 + len(arch.choices)}
-
-    problem = Problem(space, (maximise("macs"), minimise("params")), (at_most("latency", 3.5),))
-    strategy = Program(problem, known={"latency": slow})
-    asked = [p.arch for n in range(4) if (p := strategy.ask(np.random.default_rng(n)))]
-    assert asked
-    for arch in asked:
-        assert 1.0 + len(arch.choices) <= 3.5
-    points = {(made["macs"](a), made["params"](a)) for a in asked}
-    assert len(points) > 1
-
-
-def test_a_limit_that_a_device_measures_is_learnt():
-    space, value = table()
-    problem = Problem(space, (maximise("accuracy"),), (at_most("latency_s", 2.0),))
-    cost = {"o0": 0.2, "o1": 0.4, "o2": 0.6, "o3": 0.8, "o4": 1.0}
-    strategy, late = Program(problem), []
-    for number in range(1, 41):
-        proposal = strategy.ask(np.random.default_rng(number))
-        latency = sum(cost[label] for _, label in proposal.arch.choices)
-        late.append(latency > 2.0)
-        state = State.INFEASIBLE if late[-1] else State.DONE
-        metrics = {"latency_s": latency} | ({} if late[-1] else {"accuracy": value(proposal.arch)})
-        strategy.tell(Trial(number, proposal, state, metrics))
-    assert sum(late[-10:]) <= 3
-
-
-def test_a_space_without_small_tables_is_refused_at_once():
-    space = SPACES["nasbench101"]()
-    with pytest.raises(UserError, match=r"the layer .*depends on|refuses|is open depends"):
-        Program(Problem(space, (maximise("accuracy"),), (at_most("macs", 1e9),)))
-
-
-@pytest.mark.parametrize("law", list(strategy_laws()))
-def test_a_warm_start_keeps_every_law(law):
-    strategy_laws()[law](lambda p: Warm(Evolution(p), list(itertools.islice(p.space, 7))))
-
-
-def test_evolution_begins_with_what_it_is_given():
-    space, value = table()
-    given = sorted(space, key=value)[-5:]
-    trials = play(lambda p: Warm(Evolution(p), given), Problem(space), value, asks=30, seed=0)
-    assert [t.arch for t in trials[:5]] == given
-    assert any(t.proposal.note.get("mutated", 99) <= 5 for t in trials[10:])
-
-
-def test_bits_of_two_layers_as_hawq_counts_them():
-    """Two layers of 100 and 1,000 weights, 8 and 4 bits: within 4,800 bits the best is 8/4, at a loss of 6."""
-    losses = [np.array([10.0, 1.0]), np.array([5.0, 0.5])]
-    sizes = [np.array([[400.0], [800.0]]), np.array([[4000.0], [8000.0]])]
-    found = knapsack.best([-x for x in losses], sizes, np.array([4800.0]))
-    assert found.picks.tolist() == [[1, 0]]
-    assert found.values.tolist() == [-6.0]
-    assert found.used.tolist() == [[4800.0]]
-    tight = knapsack.best([-x for x in losses], sizes, np.array([4799.0]))
-    assert (tight.values[0], tight.used[0, 0]) == (-15.0, 4400.0)
-
-
-def test_cycles_of_an_accelerator_round_up():
-    """64 channels in and out, 28x28, 1x1, 64 units: 50,176 cycles with divisors, 60,368 with 6 x 10 (60 units)."""
-    items = [Choice.over(n, **{str(k): Identity() for k in range(1, 65)}) for n in ("into", "outof")]
-    space = Space("array", Chain.seq(*(Sum.of(None, x=i) for i in items)), (1,))
-
-    def cycles(arch):
-        p, q = int(arch["into"]), int(arch["outof"])
-        return {"layer": float(math.ceil(64 / p) * math.ceil(64 / q) * 784)}
-
-    made = tables(space, cycles, what="cycles")
-    units = tables(space, lambda a: {"array": float(int(a["into"]) * int(a["outof"]))}, what="units")
-    assert made(space.read({"into": "6", "outof": "10"})) == 60_368
-    chosen = best(made.scaled(-1.0), [(units, 64.0)])
-    assert chosen.value == -50_176
-    assert chosen.used == (64.0,)
-
-
-def test_bits_are_choices_and_their_error_is_the_uniform_one():
-    assert [error(b) for b in (8, 4, 2)] == pytest.approx([5.1667e-6, 1.7007e-3, 0.083333], rel=1e-4)
-    space = quantised(SMALL["depths"], (4, 8))
-    arch = space.sample(np.random.default_rng(0))
-    assert sum(n for n, _ in weights(space, arch).values()) == profile(space.network(arch), space.input).total.params
-
-    def sizes(a):
-        return {"memory": {name: n * bits / 8 for name, (n, bits) in weights(space, a).items()}}
-
-    memory = several(space, sizes)["memory"]
-    for a in [space.sample(np.random.default_rng(s)) for s in range(50)]:
-        assert memory(a) == pytest.approx(sum(sizes(a)["memory"].values()))
 
 
 def test_ofa_is_tabulated_and_solved_in_seconds():

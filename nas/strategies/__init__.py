@@ -6,10 +6,19 @@ from collections.abc import Callable, Mapping
 
 from nas.problem import Problem
 from nas.roles import Strategy
+from nas.strategies.deepmad import DeepMAD
 from nas.strategies.evolution import Evolution
+from nas.strategies.program import Program
 from nas.strategies.random import Random
+from nas.strategies.warm import Warm
 
-STRATEGIES: Mapping[str, Callable[[Problem], Strategy]] = {"evolution": Evolution, "random": Random}
+STRATEGIES: Mapping[str, Callable[[Problem], Strategy]] = {
+    "evolution": Evolution,
+    "program": Program,
+    "random": Random,
+}
 """Every strategy by its name."""
+PARTICULAR: Mapping[str, Callable[[Problem], Strategy]] = {"deepmad": DeepMAD}
+"""Those for the spaces of one family alone, which refuse any other."""
 
-__all__ = ["STRATEGIES", "Evolution", "Random"]
+__all__ = ["PARTICULAR", "STRATEGIES", "DeepMAD", "Evolution", "Program", "Random", "Warm"]
