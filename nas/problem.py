@@ -13,6 +13,7 @@ import numpy as np
 from nas.graph import graph, signature
 from nas.profile import measure
 from nas.space import Architecture, Json, Rng, Space
+from nas.tree import Choice, Label, Refused
 
 Metrics: TypeAlias = Mapping[str, float]
 COSTS = ("params", "macs", "activations")
@@ -218,26 +219,16 @@ class Problem:
     def smallest(self, metric: str) -> tuple[Architecture, float]:
         """The architecture with the least of a cost that one change at a time finds, and that cost.
 
-        Starts from 8 members; exact where the cost is a sum over choices, else an upper bound of the least.
+        Starts from the smallest numbers and from two random members, and goes through the choices in turn; exact where
+        the cost is a sum over choices, else an upper bound of the least.
         """
         return self._smallest[metric] if metric in self._smallest else self._descend(metric)
 
     def _descend(self, metric: str) -> tuple[Architecture, float]:
-        free = Problem(self.space)
-        rng = np.random.default_rng(0)
-        found: list[tuple[float, str, Architecture]] = []
-        for _ in range(8):
-            arch = self.space.sample(rng)
-            best = (_cost(free, arch, metric), arch.key, arch)
-            while True:
-                near = [(_cost(free, a, metric), a.key, a) for a in self.space.neighbours(arch)]
-                if not near or min(near)[:2] >= best[:2]:
-                    break
-                best = min(near, key=lambda t: t[:2])
-                arch = best[2]
-            found.append(best)
-        least = min(found, key=lambda t: t[:2])
-        self._smallest[metric] = (least[2], least[0])
+        free, rng = Problem(self.space), np.random.default_rng(0)
+        starts = [_least(self.space), *(self.space.sample(rng) for _ in range(2))]
+        found = min(_lowered(free, arch, metric) for arch in starts)
+        self._smallest[metric] = (found[2], found[0])
         return self._smallest[metric]
 
     @cached_property
@@ -252,3 +243,44 @@ class Problem:
 def _cost(problem: Problem, arch: Architecture, metric: str) -> float:
     seen = problem.screen(arch)
     return float("inf") if seen.broken else seen.metrics[metric]
+
+
+def _least(space: Space) -> Architecture:
+    """The smallest number in each hole of numbers, the first option of the others; a random one where that is none."""
+
+    def pick(choice: Choice) -> int:
+        number = isinstance(choice.options[0], int | float)
+        return min(range(len(choice.options)), key=lambda k: choice.options[k] if number else k)
+
+    try:
+        return space.decide(pick)
+    except Refused:
+        return space.sample(np.random.default_rng(0))
+
+
+def _tried(choice: Choice) -> tuple[Label, ...]:
+    """Every label; of many numbers those of the smallest three and of the largest."""
+    if len(choice.options) < 8 or not isinstance(choice.options[0], int | float):
+        return choice.labels
+    order = sorted(range(len(choice.options)), key=lambda k: choice.options[k])
+    return tuple(choice.labels[k] for k in (*order[:3], order[-1]))
+
+
+def _lowered(free: Problem, arch: Architecture, metric: str) -> tuple[float, str, Architecture]:
+    """The architecture after each choice in turn took the label that costs least, until none changes any more."""
+    best = (_cost(free, arch, metric), arch.key, arch)
+    changed = True
+    while changed:
+        changed = False
+        for name in [name for name, _ in best[2].choices]:
+            labels = best[2].labels
+            for label in _tried(free.space.choices[name]) if name in labels else ():
+                known = {**labels, name: label}
+                try:
+                    near = free.space.decide(lambda c, known=known: c.index(known[c.name]) if c.name in known else 0)  # type: ignore[misc]  # the default binds the loop's value
+                except Refused:
+                    continue
+                found = (_cost(free, near, metric), near.key, near)
+                if found[0] < best[0]:
+                    best, changed = found, True
+    return best

@@ -88,10 +88,13 @@ def _refuse_small(settings: Settings, space: Space) -> None:
 
 
 def _refuse_impossible(settings: Settings) -> None:
-    for limit in settings.problem.constraints:
+    problem, rng = settings.problem, np.random.default_rng(0)
+    if any(not problem.screen(problem.space.sample(rng)).broken for _ in range(20)):
+        return  # finding the smallest one of a large space takes seconds
+    for limit in problem.constraints:
         if limit.metric not in COSTS:
             continue
-        _, least = settings.problem.smallest(limit.metric)
+        _, least = problem.smallest(limit.metric)
         if least > limit.at_most:
             name = next(k for k, v in LIMITS.items() if v == limit.metric)
             raise UserError(
