@@ -89,8 +89,9 @@ class Experiment:
         trials: int,
         study: str = "search",
         epochs: int = 0,
+        seed: int | None = None,
     ) -> list[Trial]:
-        """The trials of a search, best first."""
+        """The trials of a search, best first; seed: of the search and its trainings, by default the run's."""
         if self._executor is None:
             self._executor = make_executor(self._options, self.run.folder.name, self._screen)
         self._screen.phase(study, trials)
@@ -102,7 +103,7 @@ class Experiment:
             executor=self._executor,
             terms=terms,
             trials=trials,
-            seed=self.seed,
+            seed=self.seed if seed is None else seed,
             watch=self._screen.search,
         )
         return best_of(problem, self.run.trials(study), trials)

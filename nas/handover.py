@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nas import plugins
 from nas.export import Exported, export
 from nas.finding import Finding, Found
 from nas.space import Json
@@ -35,6 +36,8 @@ def hand_over(finding: Finding, found: Found, to: Path | None = None, *, onnx: b
     }
     if ".py:" in settings.space:
         architecture["file"] = settings.space
+    elif settings.space.endswith(".json"):  # the one network of a file: as the file says it, so that it is not needed
+        architecture = {**plugins.written(settings.space), "settings": architecture["settings"]}
     made: Exported = export(
         found.network,
         found.input,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import linecache
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ from nas.paper import Published
 from nas.problem import Problem
 from nas.roles import Predictor, Strategy
 from nas.space import Json, Space
-from nas.strategies import STRATEGIES
+from nas.strategies import PARTICULAR, STRATEGIES
+from nas.tree import Refused
 
 USER = "nas_user_"
 """How the modules of users' files are named; executors send these by value."""
@@ -59,12 +61,17 @@ def spaces() -> Mapping[str, Callable[..., Space]]:
 
 
 def space(spec: str, **settings: Json) -> Space:
-    """The space of a name, or of `FILE.py:NAME`, or of one published network; unknown settings are refused by name."""
+    """The space of a name, or of `FILE.py:NAME`, or of one network: a published one, or that of an architecture's file.
+
+    Unknown settings are refused by name.
+    """
+    if spec.endswith(".json"):
+        return _filed(spec, settings)
     make = own(spec) if ".py:" in spec else spaces().get(spec)
     if make is None and spec in catalogue():
         make = catalogue()[spec].alone
     if make is None:
-        raise nearest(spec, [*spaces(), *catalogue(), "FILE.py:NAME"], what="space")
+        raise nearest(spec, [*spaces(), *catalogue(), "FILE.py:NAME", "FILE.json"], what="space")
     if isinstance(make, Space):
         return _fits(spec, make, settings)
     return made(make, spec, **settings)
@@ -84,6 +91,32 @@ def made(make: Callable[..., Space], spec: str = "", /, **settings: Json) -> Spa
     return made
 
 
+def written(file: str) -> dict[str, Json]:
+    """What an architecture's file holds: "space", "settings", "choices", and "file" for a space of a user's own."""
+    path, wanted = Path(file).expanduser(), 'it holds {"space", "settings", "choices"}'
+    if not path.is_file():
+        raise UserError(f"there is no file {file}", fix="give the path of an architecture's JSON")
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is no JSON: {error}", fix=wanted) from error
+    if not isinstance(held, dict) or not {"space", "choices"} <= set(held):
+        raise UserError(f"{file} is no architecture", fix=wanted)
+    return held
+
+
+def _filed(file: str, settings: Mapping[str, Json]) -> Space:
+    """The space of the one network of a file, as `Published.alone` is of a published one."""
+    held = written(file)
+    whole = space(held.get("file") or held["space"], **{**held.get("settings", {}), **settings})
+    try:
+        arch = whole.parse(json.dumps(held))
+    except (KeyError, ValueError, Refused) as error:
+        what = error.args[0] if error.args else error
+        raise UserError(f"{file} is no architecture of {whole.name}: {what}", fix="see `nas spaces`") from error
+    return Space(f"{whole.name}-{arch.key[:4]}", whole.network(arch), whole.input, {**whole.settings, **settings})
+
+
 def _fits(spec: str, made: Space, settings: Mapping[str, Json]) -> Space:
     if "input" in settings and tuple(settings["input"]) != tuple(made.input):
         raise UserError(
@@ -95,9 +128,10 @@ def _fits(spec: str, made: Space, settings: Mapping[str, Json]) -> Space:
 
 def strategy(spec: str, problem: Problem) -> Strategy:
     """The strategy of a name, or of `FILE.py:NAME`, for a problem."""
-    make = own(spec) if ".py:" in spec else STRATEGIES.get(spec)
+    known = {**STRATEGIES, **PARTICULAR}
+    make = own(spec) if ".py:" in spec else known.get(spec)
     if make is None:
-        raise nearest(spec, STRATEGIES, what="strategy")
+        raise nearest(spec, known, what="strategy")
     made: Strategy = make(problem)
     return made
 
@@ -168,18 +202,23 @@ def own(spec: str) -> Any:
 
 def source(spec: str) -> str:
     """A hash of a user's file, which changes a run's results; "" for a name of ours."""
-    if ".py:" not in spec:
+    if not filed(spec):
         return ""
-    path = Path(spec.rpartition(":")[0]).expanduser()
+    path = Path(filed(spec)).expanduser()
     return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else ""
 
 
 def absolute(spec: str) -> str:
-    """`FILE.py:NAME` with the whole path, so that it is found from another folder."""
-    if ".py:" not in spec:
+    """`FILE.py:NAME` or `FILE.json` with the whole path, so that it is found from another folder."""
+    file = filed(spec)
+    return f"{Path(file).expanduser().resolve()}{spec[len(file) :]}" if file else spec
+
+
+def filed(spec: str) -> str:
+    """The file of `FILE.py:NAME` or `FILE.json`; "" for a name of ours."""
+    if spec.endswith(".json"):
         return spec
-    file, _, name = spec.rpartition(":")
-    return f"{Path(file).expanduser().resolve()}:{name}"
+    return spec.rpartition(":")[0] if ".py:" in spec else ""
 
 
 def _line(error: BaseException, path: str) -> str:

@@ -95,7 +95,7 @@ class Settings:
     def check_code(self) -> None:
         """Raise UserError where a user's own file is no longer the one that the run was made from."""
         if plugins.source(self.space) + plugins.source(self.strategy) != self.code:
-            files = " or ".join(spec.rpartition(":")[0] for spec in (self.space, self.strategy) if ".py:" in spec)
+            files = " or ".join(filter(None, map(plugins.filed, (self.space, self.strategy))))
             raise UserError(f"{files} has changed since the run began", fix="bring it back, or begin another run")
 
     def trained(self, epochs: int) -> Recipe:

@@ -21,6 +21,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "scale.Scale",
         "A network, larger or smaller: what it then costs, and a file of it to profile, search around or build.",
     ),
+    "design": (
+        "design.Design",
+        "The best network for a budget by a mathematical program, with a bound on all others; needs no data.",
+    ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }

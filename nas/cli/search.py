@@ -57,11 +57,11 @@ class Search(Command):
     """
 
     space: Text = None
-    """A space's name (see `nas spaces`), or FILE.py:NAME. Default: nasbench201 for digits, else mobile."""
+    """A space (see `nas spaces`), FILE.py:NAME, or one network: a published one, FILE.json. Default: by the data."""
     data: Text = None
     """digits, fashion-mnist, mnist, cifar10, cifar100 (or NAME:FOLDER), a folder of folders, .npz, FILE.py:NAME."""
     strategy: str = "evolution"
-    """evolution, random, or FILE.py:NAME."""
+    """evolution, random, program, deepmad, or FILE.py:NAME."""
     trials: int = EMBEDDED
     """How many networks are trained; more go on with the same run."""
     epochs: Int = None
