@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, final
 
+from nas import plugins
 from nas.data import Data
 from nas.experiment import Experiment
 from nas.problem import Problem, Proposal, State, Trial
@@ -60,6 +61,13 @@ class _Each:
 
     def tell(self, trial: Trial) -> None:
         """Nothing is learnt."""
+
+
+def residual(shape: Shape, classes: int, width: int, depth: int, **rest: Json) -> Node:
+    """Three stages of so many basic blocks (arXiv:1512.03385, section 4.2), from `width` channels on."""
+    rows = {"widths": [[width], [2 * width], [4 * width]], "depths": [[depth]] * 3}
+    space = plugins.space("resnet", input=shape, classes=classes, stem="cifar", **rows, **rest)
+    return space.network(next(iter(space)))
 
 
 def _rated(trials: list[Trial], rates: list[float]) -> dict[str, Json]:

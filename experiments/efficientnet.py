@@ -16,8 +16,6 @@ from search_spaces.scaling import compound, scaled
 
 ALPHA, BETA, GAMMA = (1.0, 1.2, 1.4), (1.0, 1.1, 1.2, 1.3), (1.0, 1.15, 1.3)
 """Depth, width and resolution that the grid tries."""
-NEAR = 0.2
-"""How far alpha beta^2 gamma^2 may be from 2."""
 
 
 @final
@@ -74,7 +72,7 @@ def _scaled(base: Node, shape: tuple[int, int, int], phi: int, alpha: float, bet
 
 
 def _twice(alpha: float, beta: float, gamma: float) -> bool:
-    return abs(alpha * beta**2 * gamma**2 - 2) <= NEAR
+    return abs(alpha * beta**2 * gamma**2 - 2) <= 0.2
 
 
 def _name(coefficients: tuple[float, float, float]) -> str:

@@ -7,8 +7,7 @@ from typing import final
 
 from scipy.stats import spearmanr
 
-from experiments._given import Given
-from nas import plugins
+from experiments._given import Given, residual
 from nas.experiment import Experiment
 from nas.space import Json
 from nas.tree import Chain, Node
@@ -50,7 +49,7 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
     data = run.data(config.data)
     channels, *_ = data.info.input
     shape = (channels, config.side, config.side)
-    base = _base(shape, data.info.classes, config.width)
+    base = residual(shape, data.info.classes, config.width, depth=2)
     networks = {"base": _resized(base, shape)}
     for rule in RULES:
         networks[rule] = _resized(*scaled(base, shape, factors(rule, config.factor)))
@@ -60,13 +59,6 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
         **rated,
         "rank_correlation_with_time": {cost: _correlation(rated, cost) for cost in ("activations", "macs")},
     }
-
-
-def _base(shape: tuple[int, int, int], classes: int, width: int) -> Node:
-    """A residual network of three stages, two basic blocks each."""
-    rows = {"widths": [[width], [2 * width], [4 * width]], "depths": [[2]] * 3}
-    space = plugins.space("resnet", input=shape, classes=classes, stem="cifar", **rows)
-    return space.network(next(iter(space)))
 
 
 def _resized(network: Node, shape: tuple[int, ...]) -> Node:

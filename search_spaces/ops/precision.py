@@ -62,3 +62,10 @@ def error(bits: int) -> float:
     The square of the step, 1 / (2^(bits - 1) - 1), over 12; a third is the mean square of the weights.
     """
     return float((1 / (2 ** (bits - 1) - 1)) ** 2 / 12)
+
+
+def spent(space: Space, arch: Architecture, most: float) -> dict[str, dict[str, float]]:
+    """By layer, the bytes of the weights, and their rounding error above `most` as a share of their mean square."""
+    layers = weights(space, arch).items()  # a third is the mean square of uniform weights
+    lost = {name: n * (3 * error(bits) - most) for name, (n, bits) in layers}
+    return {"memory": {name: n * bits / 8 for name, (n, bits) in layers}, "error": lost}
