@@ -61,6 +61,18 @@ def latencies(space: Space, table: str, column: str, archs: list[Architecture]) 
     return None, np.array([float(profile(space.network(a), space.input).total.macs) for a in archs])
 
 
+def held_out(archs: list[Architecture], rates: Array, seed: int) -> float:
+    """How the ridge, fitted on four fifths of the rated networks, correlates with the others."""
+    kept, out = np.split(np.random.default_rng(seed).permutation(len(rates)), [int(0.8 * len(rates))])
+    guess = Ridge().fit([archs[k] for k in kept], rates[kept]).predict([archs[k] for k in out]).mean
+    return float(np.corrcoef(guess, rates[out])[0, 1])
+
+
+def typical_size(space: Space, archs: list[Architecture]) -> float:
+    """The median of their parameters."""
+    return float(np.median([profile(space.network(a), space.input).total.params for a in archs]))
+
+
 def _labels(row: dict[str, list[int]]) -> dict[str, Label]:
     made: dict[str, Label] = {}
     for u, depth in enumerate(row["d"], 1):

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "design": (
         "design.Design",
-        "The best network for a budget by a mathematical program, with a bound on all others; needs no data.",
+        "The best network for a budget by a mathematical program, with a bound on all others. Needs no data.",
     ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),

@@ -32,7 +32,7 @@ RHO = {"resnet": 0.3, "mobile": 0.5}
 @final
 @dataclass(frozen=True)
 class Design(Command):
-    """The best network for a budget by a mathematical program, with a bound that says how good it is. Needs no data.
+    """The best network for a budget by a mathematical program, with a bound on all others. Needs no data.
 
     The score is DeepMAD's: the entropy of the network, less a penalty of uneven depths, with depth over width bounded.
 
