@@ -17,7 +17,6 @@ from nas.profile import profile
 from nas.space import Architecture, Space
 from nas.testing.check import check
 from nas.testing.cuts import cutting
-from nas.testing.sharing import sharing_laws
 from nas.tree import Choice, Node
 
 DRAWN = 30
@@ -27,6 +26,8 @@ LISTED = 20_000
 
 def space_laws() -> Mapping[str, Callable[[Space], None]]:
     """The laws of a space, by a sentence each."""
+    from nas.testing.sharing import sharing_laws  # noqa: PLC0415  # it imports torch; workers import this package
+
     return {
         "1 an architecture's labels decide it": decides,
         "2 JSON and spelling lead there and back, in another process too": writes,
