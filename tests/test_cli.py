@@ -179,6 +179,22 @@ def test_spaces_and_their_laws(tmp_path, capsys):
     assert "needs equal shapes" in out
 
 
+def test_train_takes_any_network(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = SPACES["nasbench201"]((1, 8, 8), 10, cells=1, channels=4)
+    arch = next(iter(space))
+    file = {"space": space.name, "settings": {"cells": 1, "channels": 4}, "choices": dict(arch.labels)}
+    file["choices"]["node3.from0"] = "nor_conv_3x3"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "architecture.json").write_text(json.dumps(file))
+    made = said(capsys, "train", "mine", "--data", "digits", "--epochs", "1", "--executor", "local")
+    assert made["trials"]["done"] == 1
+    assert made["final"]["test_accuracy"] > 0
+    assert Path(made["export"]["model"]).is_file()
+    assert typed(capsys, "train", "mine", "--data", "digits", "--trial", "2")[0] == 2
+    assert "nas train resnet-18 --data DATA" in typed(capsys, "train", "resnet-18")[2]
+
+
 def test_profile_is_exact_and_quick(capsys):
     made = said(capsys, "profile", "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|")
     assert (made["params"], made["macs"], made["classes"], made["input"]) == (559386, 78561920, 10, [3, 32, 32])

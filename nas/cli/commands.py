@@ -13,7 +13,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("search.Resume", "Go on with a run that was interrupted, or ask for more trials of it."),
     "status": ("look.Status", "How far a run is."),
     "show": ("look.Show", "Every trial of a run: what was tried, what it came to, why it failed; or a network, drawn."),
-    "train": ("take.Train", "Train a network of a run on train and validation images together, and test it once."),
+    "train": (
+        "take.Train",
+        "Train a network on train and validation images together, and test it once: of a run, or any by --data.",
+    ),
     "export": ("take.Export", "Write a network of a run as plain PyTorch, and prove it equal to the trained one."),
     "spaces": ("spaces.Spaces", "The search spaces there are; or the laws of a space, checked on one's own."),
     "profile": ("spaces.Profile", "What a network costs, layer by layer, without building it."),

@@ -166,7 +166,6 @@ class Design(Command):
         return Said({**facts(made), "certificate": None, "arch": None, "export": None, **words}, code=INFEASIBLE)
 
     def _next(self, made: Designed, folder: Path, watching: Watching) -> list[str]:
-        file = shlex.quote(str(folder / "architecture.json"))
         lines = ["stopped by Ctrl-C: the best so far"] if watching.interrupted else []
         if made.answer.status == "gap" and not watching.interrupted:
             lines.append(f"the time of {self.seconds:g} s ran out; more --seconds may close the gap")
@@ -174,7 +173,7 @@ class Design(Command):
             f"network: {folder / 'model.py'} (needs only torch; first weights of seed {self.seed}, NOT trained)"
         )
         lines.append(f"certificate: check it with `nas design --check {shlex.quote(str(folder / 'certificate.json'))}`")
-        return [*lines, f"train it: nas search --space {file} --data DATA --trials 1"]
+        return [*lines, f"train it: nas train {shlex.quote(str(folder))} --data DATA"]
 
 
 def _amount(name: str, said: str, units: dict[str, float] | None = None) -> float:

@@ -147,7 +147,8 @@ class Scale(Command):
         lines.append(
             f"train it, or choose a size: nas search --space scaled {asked} --set factors=[0.5,1,2] --data DATA"
         )
-        return [*lines, f"next: nas profile {shlex.quote(str(self.to))}"] if self.to else lines
+        to = shlex.quote(str(self.to))
+        return [*lines, f"next: nas profile {to}, nas train {to} --data DATA"] if self.to else lines
 
 
 def times(said: str, macs: int) -> float:

@@ -9,8 +9,10 @@ from typing import Annotated, Literal, final
 
 import tyro
 
+from nas import plugins
 from nas.cli.leaderboard import whole
 from nas.cli.parse import Command
+from nas.cli.search import Search
 from nas.cli.speak import Said
 from nas.cli.terminal import Live, screen
 from nas.errors import UserError
@@ -34,28 +36,46 @@ def chosen(finding: Finding, best: int | None, trial: int | None) -> Found:
 @final
 @dataclass(frozen=True)
 class Train(Command):
-    """Train a network of a run on train and validation images together, and test it once.
+    """Train a network on train and validation images together, and test it once: of a run, or any by --data.
 
     Example: nas train runs/mobile-fashion-mnist-1a2b3c4d --best 2 --epochs 30
+
+    Example: nas train resnet-18 --data photos/ --epochs 60
     """
 
-    folder: tyro.conf.Positional[Path]
-    """The run's folder."""
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]
+    """A run's folder; with --data a network: a published name, an architecture's file, a design's folder."""
+    data: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """What a network is trained on, as for `nas search`; a run has its own."""
     best: Int = None
     """Its rank by validation accuracy. Default: 1."""
     trial: Int = None
     """Its trial, instead of a rank."""
     epochs: Int = None
-    """Default: as the run's last training."""
+    """Default: as the run's last training, or by the data."""
     executor: Annotated[Literal["ray", "local"] | None, tyro.conf.arg(metavar="{ray,local}")] = None
-    """Default: as the run was started."""
+    """Default: as the run was started, or ray."""
     json: bool = False
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
         if self.epochs is not None and self.epochs < 1:
             raise UserError(f"--epochs must be at least 1, got {self.epochs}")
-        finding = Finding.read(self.folder)
+        return self._of_run(Path(self.target)) if self.data is None else self._network(self.data)
+
+    def _network(self, data: str) -> Said | None:
+        """A search in the space of one network: it is rated once, trained on all images, tested once and exported."""
+        if self.best is not None or self.trial is not None:
+            raise UserError("--best and --trial name a network of a run", fix="leave them out beside --data")
+        file = Path(self.target) / "architecture.json"
+        space = str(file) if file.is_file() else self.target
+        wanted = Search(space=space, data=data, trials=1, final_epochs=self.epochs, executor=self.executor or "ray")
+        return replace(wanted, json=self.json).run()
+
+    def _of_run(self, folder: Path) -> Said | None:
+        if not folder.is_dir() and self.target in plugins.catalogue():
+            raise UserError(f"{self.target} is a network and no run", fix=f"nas train {self.target} --data DATA")
+        finding = Finding.read(folder)
         found = chosen(finding, self.best, self.trial)
         how = Options(**{**Options().__dict__, **options(finding)})
         how = replace(how, executor=self.executor or how.executor)
@@ -67,9 +87,9 @@ class Train(Command):
             if isinstance(shown, Live):
                 shown.stop()
         made = finding.trained()[found.trial.arch.key]
-        said = {"run": str(self.folder), "trial": found.trial.id, "key": found.trial.arch.key}
+        said = {"run": str(folder), "trial": found.trial.id, "key": found.trial.arch.key}
         line = f"trial {found.trial.id} after {made['epochs']:.0f} epochs: test accuracy {made['test_accuracy']:.4f}"
-        next_line = f"next: nas export {shlex.quote(str(self.folder))} --trial {found.trial.id}"
+        next_line = f"next: nas export {shlex.quote(str(folder))} --trial {found.trial.id}"
         return Said({**said, **{k: whole(v) for k, v in made.items() if k != "trial"}}, (line, next_line))
 
     def resume(self) -> str:
