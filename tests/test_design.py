@@ -342,7 +342,7 @@ def _proposal(arch):
 def test_the_experiments_networks_are_what_they_say():
     scaling = plugins.experiment("fast_scaling")
     compound = plugins.experiment("efficientnet")
-    base = scaling._base((1, 16, 16), 10, 8)
+    base = scaling.residual((1, 16, 16), 10, 8, depth=2)
     macs = {}
     for rule in scaling.RULES:
         network, shape = scaling.scaled(base, (1, 16, 16), scaling.factors(rule, 4.0))
@@ -351,7 +351,7 @@ def test_the_experiments_networks_are_what_they_say():
     assert min(macs.values()) > 3
     assert max(macs.values()) < 6
     assert sum(compound._twice(*t) for t in compound.product(compound.ALPHA, compound.BETA, compound.GAMMA)) >= 5
-    total = profile(plugins.experiment("deepmad")._resnet20((3, 32, 32), 10, 16), (3, 32, 32)).total
+    total = profile(scaling.residual((3, 32, 32), 10, 16, depth=3, shortcuts="padded"), (3, 32, 32)).total
     assert total.params == 269_722
     assert total.macs > 40e6
 
