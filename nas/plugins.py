@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import ENVIRONMENT, UserError, nearest
+from nas.files import existing
 from nas.paper import Published
 from nas.problem import Problem
 from nas.roles import Predictor, Strategy
-from nas.space import Json, Space
+from nas.space import Architecture, Json, Space
 from nas.strategies import PARTICULAR, STRATEGIES
 from nas.tree import Refused
 
@@ -93,27 +94,42 @@ def made(make: Callable[..., Space], spec: str = "", /, **settings: Json) -> Spa
 
 def written(file: str) -> dict[str, Json]:
     """What an architecture's file holds: "space", "settings", "choices", and "file" for a space of a user's own."""
-    path, wanted = Path(file).expanduser(), 'it holds {"space", "settings", "choices"}'
-    if not path.is_file():
+    path = existing(file)
+    if path is None or not path.is_file():
         raise UserError(f"there is no file {file}", fix="give the path of an architecture's JSON")
+    return held(path.read_text(encoding="utf-8"), file)
+
+
+def held(text: str, what: str) -> dict[str, Json]:
+    """The object of an architecture's JSON; UserError, which says of what, where it is none."""
+    wanted = 'it holds {"space", "settings", "choices"}'
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(text)
     except ValueError as error:
-        raise UserError(f"{file} is no JSON: {error}", fix=wanted) from error
-    if not isinstance(held, dict) or not {"space", "choices"} <= set(held):
-        raise UserError(f"{file} is no architecture", fix=wanted)
-    return held
+        raise UserError(f"{what} is no JSON: {error}", fix=wanted) from error
+    if not isinstance(found, dict) or not {"space", "choices"} <= set(found):
+        raise UserError(f"{what[:60]} is no architecture", fix=wanted)
+    return found
+
+
+def architecture(held: Mapping[str, Json], what: str, **settings: Json) -> tuple[Space, Architecture]:
+    """The space and the architecture that JSON holds, `settings` in place of its own; UserError names the choice."""
+    found = space(held.get("file") or held["space"], **{**held.get("settings", {}), **settings})
+    return found, spelled(found, json.dumps(dict(held)), what)
+
+
+def spelled(space: Space, text: str, what: str) -> Architecture:
+    """The architecture of a space that a spelling, or JSON, writes; UserError where it is none."""
+    try:
+        return space.parse(text)
+    except (KeyError, ValueError, Refused) as error:
+        why = error.args[0] if error.args else error
+        raise UserError(f"{what[:80]!r} is no architecture of {space.name}: {why}", fix="see `nas spaces`") from error
 
 
 def _filed(file: str, settings: Mapping[str, Json]) -> Space:
     """The space of the one network of a file, as `Published.alone` is of a published one."""
-    held = written(file)
-    whole = space(held.get("file") or held["space"], **{**held.get("settings", {}), **settings})
-    try:
-        arch = whole.parse(json.dumps(held))
-    except (KeyError, ValueError, Refused) as error:
-        what = error.args[0] if error.args else error
-        raise UserError(f"{file} is no architecture of {whole.name}: {what}", fix="see `nas spaces`") from error
+    whole, arch = architecture(written(file), file, **settings)
     return Space(f"{whole.name}-{arch.key[:4]}", whole.network(arch), whole.input, {**whole.settings, **settings})
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from nas.graph import TooSmall, graph
 from nas.tree import Node
 
@@ -11,10 +9,10 @@ MOST = 4096
 """No side above this is tried."""
 
 
-def smallest(network: Callable[[int], Node], channels: int) -> int | None:
+def smallest(network: Node, channels: int) -> int | None:
     """The least side of a square image in which every layer has room, or None where there is none up to MOST.
 
-    network: the tree for images (channels, side, side). A side above a good one is taken to be good.
+    network: a tree for images (channels, side, side). A side above a good one is taken to be good.
     """
     high = 1
     while not _fits(network, channels, high):
@@ -31,9 +29,9 @@ def smallest(network: Callable[[int], Node], channels: int) -> int | None:
     return high
 
 
-def _fits(network: Callable[[int], Node], channels: int, side: int) -> bool:
+def _fits(network: Node, channels: int, side: int) -> bool:
     try:
-        graph(network(side), (channels, side, side))
+        graph(network, (channels, side, side))
     except TooSmall:
         return False
     return True

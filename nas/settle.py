@@ -82,7 +82,7 @@ def _refuse_small(settings: Settings, space: Space) -> None:
             what, of = str(error), arch
         else:
             return
-    side = smallest(lambda _: space.network(of), space.input[0])
+    side = smallest(space.network(of), space.input[0])
     fix = f"the smallest images that work are {side}x{side}: --image-size {side}" if side else "choose another space"
     raise UserError(f"images of {settings.made_info.name} are too small for {settings.space}: {what}", fix=fix)
 

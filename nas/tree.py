@@ -268,7 +268,7 @@ class Each(Node, structure=True):
 @final
 @dataclass(frozen=True)
 class Scan(Node, structure=True):
-    """One node over the time axis: (T, D) to (T, state[0]), the first part of the state, of these widths, by time."""
+    """One node over time, (T, D) to (T, state[0]): it makes the next state, of these widths, from (x_t, *state)."""
 
     node: Tree
     state: tuple[Int, ...]

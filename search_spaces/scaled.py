@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from nas import plugins
-from nas.errors import UserError
-from nas.space import Architecture, Json, Space
-from nas.tree import Chain, Choice, Node, Refused
+from nas.space import Json, Space
+from nas.tree import Chain, Choice, Node
 from search_spaces.scaling import factors as factors_of
 from search_spaces.scaling import scaled as scale
 
@@ -57,13 +56,7 @@ def origin(network: str | Mapping[str, Json], input: tuple[int, ...], classes: i
     if isinstance(network, str):
         found = plugins.published(network)
         return plugins.made(found.make, **{**found.settings, **own}).network(found.arch)
-    if not {"space", "choices"} <= set(network):
-        raise UserError(f"{str(network)[:60]} is no architecture", fix='it holds {"space", "settings", "choices"}')
-    space = plugins.space(network.get("file") or network["space"], **{**network.get("settings", {}), **own})
-    try:
-        arch: Architecture = space.read(network["choices"])
-    except (KeyError, ValueError, Refused) as error:
-        raise UserError(f"the network to scale is no architecture of {space.name}: {error.args[0]}") from error
+    space, arch = plugins.architecture(network, "the network to scale", **own)
     return space.network(arch)
 
 

@@ -160,6 +160,16 @@ def test_an_architecture_that_is_off_is_told_which_choice(change, words, capsys)
     assert len(err.strip().splitlines()) == 1
 
 
+def test_a_spelling_that_is_too_long_for_a_path_is_read(capsys):
+    of = plugins.published("darts-v2-cifar")
+    text = of.own.spell(of.arch)
+    assert len(text) > 255
+    code, out, _ = typed(capsys, "profile", text, "--space", "darts", "--json")
+    assert code == 0
+    assert json.loads(out)["arch"] == dict(of.arch.labels)
+    assert typed(capsys, "show", text)[0] == 2
+
+
 def test_nothing_is_built_to_profile():
     start = time.process_time()
     plugins.published("efficientnet-b7").profile()

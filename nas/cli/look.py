@@ -15,6 +15,7 @@ from nas.cli.parse import Command
 from nas.cli.speak import Said
 from nas.cli.target import target
 from nas.errors import nearest
+from nas.files import existing
 from nas.finding import Finding, options
 from nas.problem import Trial
 from nas.space import Json, Space
@@ -99,8 +100,8 @@ class Show(Command):
     """One JSON object on standard output."""
 
     def run(self) -> Said | None:
-        folder = Path(self.target).expanduser()
-        if not folder.is_dir():
+        folder = existing(self.target)
+        if folder is None or not folder.is_dir():
             return drawn(target(self.target, settings={}), self.svg)
         finding = Finding.read(folder)
         if self.svg or self.trial is not None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json as text
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
 from nas import plugins
 from nas.errors import UserError, nearest
+from nas.files import existing
 from nas.graph import TooSmall
 from nas.profile import Profile, profile
 from nas.room import smallest
 from nas.space import Architecture, Json, Space
-from nas.tree import Node, Refused
+from nas.tree import Node
 
 SPELLED = "nasbench201"
 """The space of a spelling where none is given."""
@@ -40,7 +39,7 @@ class Target:
             return profile(self.network, self.space.input)
         except TooSmall as error:
             channels = self.space.input[0]
-            side = smallest(lambda _: self.network, channels)
+            side = smallest(self.network, channels)
             fix = f"the smallest that works is --input {channels},{side},{side}" if side else ""
             raise UserError(f"{self.name}: the input is too small at {error}", fix=fix) from None
 
@@ -48,8 +47,8 @@ class Target:
 def target(said: str, *, space: str | None = None, seed: int = 0, settings: Mapping[str, Json]) -> Target:
     """What a user means; settings: what replaces the network's own (`input`, `classes`, and so on)."""
     given = said.strip()
-    file = Path(given).expanduser()
-    if not given.startswith(("{", "|")) and file.suffix != ".py" and file.is_file():
+    file = existing(given)
+    if file is not None and file.suffix != ".py" and file.is_file():
         given = file.read_text(encoding="utf-8").strip()
     elif given in plugins.catalogue() and space is None:
         found = plugins.published(given)
@@ -67,18 +66,10 @@ def target(said: str, *, space: str | None = None, seed: int = 0, settings: Mapp
 
 def _written(said: str, given: str, space: str | None, settings: Mapping[str, Json]) -> Target:
     """An architecture in JSON, or as its space spells it."""
-    wanted = 'it holds {"space", "settings", "choices"}'
-    try:
-        held = text.loads(given) if given.startswith("{") else {}
-    except ValueError as error:
-        raise UserError(f"{said} is no JSON: {error}", fix=wanted) from error
-    if given.startswith("{") and not {"space", "choices"} <= set(held):
-        raise UserError(f"{said[:60]} is no architecture", fix=wanted)
-    named = space or held.get("file") or held.get("space", SPELLED)
-    made = plugins.space(named, **{**held.get("settings", {}), **settings})
-    try:
-        arch = made.parse(given)
-    except (KeyError, ValueError, Refused) as error:
-        what = error.args[0] if error.args else error
-        raise UserError(f"{said[:80]!r} is no architecture of {made.name}: {what}", fix="see `nas spaces`") from error
+    if given.startswith("{"):
+        held = plugins.held(given, said)
+        made, arch = plugins.architecture({**held, "file": space} if space else held, said, **settings)
+    else:
+        made = plugins.space(space or SPELLED, **settings)
+        arch = plugins.spelled(made, given, said)
     return Target(arch.key, made, arch)
