@@ -23,6 +23,8 @@ LARGE = ((16, 1, 1), (24, 2, 2), (40, 3, 2), (80, 4, 2), (112, 2, 1), (160, 3, 2
 SMALL = ((16, 1, 2), (24, 2, 2), (40, 3, 2), (48, 2, 1), (96, 3, 2))
 """MobileNetV3-Small (table 2)."""
 
+RELAXES = "widths, depths, kernels, expansions and activations are numbers and words"
+
 
 def mobilenet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
@@ -49,11 +51,9 @@ def mobilenet(
     """
     body: dict[str, Tree] = {"stem": ConvNormAct(round_to(stem * width, 8), 3, 2, act)}
     for s, (channels, blocks, stride) in enumerate(stages, 1):
+        wide = channels_of(f"stage{s}.width", channels, multipliers, width)
+        deep = layers_of(f"stage{s}.depth", blocks, more)
         name = f"stage{s}"
-        wide, deep = (
-            channels_of(f"{name}.width", channels, multipliers, width),
-            layers_of(f"{name}.depth", blocks, more),
-        )
         nodes = [
             MBConv(
                 wide,
@@ -66,11 +66,10 @@ def mobilenet(
             )
             for b in range(1, max(deep.options) + 1)
         ]
-        body[name] = Chain(tuple(f"block{b}" for b in range(1, len(nodes) + 1)), tuple(nodes), deep)
+        body[name] = Chain.of(deep, **{f"block{b}": node for b, node in enumerate(nodes, 1)})
     # The widest layer is widened, but never narrowed (arXiv:1801.04381).
     body["last"] = ConvNormAct(round_to(last * (width if head else max(1.0, width)), 8), 1, act=act)
-    wide_head = round_to(head * max(1.0, width), 8)
-    body["classifier"] = _head(wide_head if head else 0, classes, act, dropout)
+    body["classifier"] = _head(round_to(head * max(1.0, width), 8) if head else 0, classes, act, dropout)
     settings = {
         "input": list(input),
         "classes": classes,
@@ -88,8 +87,7 @@ def mobilenet(
         "act": act,
         "dropout": dropout,
     }
-    reason = "widths, depths, kernels, expansions and activations are numbers and words"
-    return Space("mobilenet", Chain.of(**body), tuple(input), settings, relaxes=reason)
+    return Space("mobilenet", Chain.of(**body), tuple(input), settings, relaxes=RELAXES)
 
 
 def _head(features: int, classes: int, act: str, dropout: float) -> Node:
