@@ -108,7 +108,7 @@ def held(text: str, what: str) -> dict[str, Json]:
     except ValueError as error:
         raise UserError(f"{what} is no JSON: {error}", fix=wanted) from error
     if not isinstance(found, dict) or not {"space", "choices"} <= set(found):
-        raise UserError(f"{what[:60]} is no architecture", fix=wanted)
+        raise UserError(f"{what} is no architecture", fix=wanted)
     return found
 
 
@@ -124,7 +124,7 @@ def spelled(space: Space, text: str, what: str) -> Architecture:
         return space.parse(text)
     except (KeyError, ValueError, Refused) as error:
         why = error.args[0] if error.args else error
-        raise UserError(f"{what[:80]!r} is no architecture of {space.name}: {why}", fix="see `nas spaces`") from error
+        raise UserError(f"{what} is no architecture of {space.name}: {why}", fix="see `nas spaces`") from error
 
 
 def _filed(file: str, settings: Mapping[str, Json]) -> Space:

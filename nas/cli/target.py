@@ -66,10 +66,11 @@ def target(said: str, *, space: str | None = None, seed: int = 0, settings: Mapp
 
 def _written(said: str, given: str, space: str | None, settings: Mapping[str, Json]) -> Target:
     """An architecture in JSON, or as its space spells it."""
+    what = said[:80]
     if given.startswith("{"):
-        held = plugins.held(given, said)
-        made, arch = plugins.architecture({**held, "file": space} if space else held, said, **settings)
+        held = plugins.held(given, what)
+        made, arch = plugins.architecture({**held, "file": space} if space else held, what, **settings)
     else:
         made = plugins.space(space or SPELLED, **settings)
-        arch = plugins.spelled(made, given, said)
+        arch = plugins.spelled(made, given, what)
     return Target(arch.key, made, arch)
