@@ -20,6 +20,7 @@ from nas.problem import (
     minimise,
 )
 from nas.profile import profile
+from nas.recorded import recorded
 from nas.rewrite import rewrite
 from nas.space import Architecture, Space, Spelling
 from nas.tree import (
@@ -96,6 +97,7 @@ __all__ = [
     "minimise",
     "profile",
     "published",
+    "recorded",
     "rewrite",
     "search",
 ]

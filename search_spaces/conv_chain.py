@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Concat, Dag, Identity, Int, Node, Shape, Take
 from search_spaces.ops.conv import Conv
@@ -16,6 +17,7 @@ SHARES = "a layer reads a concatenation of layers that vary, so its channels hav
 RELAXES = "its choices are sizes, and which layers are concatenated"
 
 
+@recorded
 def conv_chain(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -36,16 +38,7 @@ def conv_chain(
         tuple(pools),
     )
     root = Chain.of(body=body, head=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "layers": layers,
-        "sides": list(sides),
-        "strides": list(strides),
-        "filters": list(filters),
-        "pools": list(pools),
-    }
-    return Space("conv_chain", root, tuple(input), settings, shares=SHARES, relaxes=RELAXES)
+    return Space("conv_chain", root, tuple(input), shares=SHARES, relaxes=RELAXES)
 
 
 @final

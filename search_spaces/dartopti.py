@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeAlias, final
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Label, Node
 from search_spaces.darts import NESTED
@@ -74,6 +75,7 @@ BASELINES: Mapping[str, Baseline] = {
 """The networks that a search starts from, as `genotypes.py` of the released code writes them."""
 
 
+@recorded
 def dartopti(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -97,17 +99,8 @@ def dartopti(
         for g, place in zip(made.seq, stood, strict=True)
     ]
     root = network(cells, "cifar", channels, classes, made.reductions[-1] if auxiliary else None)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "baseline": baseline,
-        "channels": channels,
-        "operations": list(operations),
-        "auxiliary": auxiliary,
-        "drop_path": drop_path,
-    }
     spelling = Spelling(partial(_spell, baseline, operations), partial(_parse, baseline, operations))
-    return Space("dartopti", root, tuple(input), settings, spelling=spelling)
+    return Space("dartopti", root, tuple(input), spelling=spelling)
 
 
 def start(baseline: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Choice, Label, Node, Sum, Take
 from search_spaces.genotype import edges, genes, numbers, read
@@ -28,6 +29,7 @@ NESTED = {"Genotype_nested": ("genes", "concat", "reductions")}
 """What the text of a network of untied cells says; each cell joins all its nodes, whatever `concat` is."""
 
 
+@recorded
 def darts(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -58,21 +60,10 @@ def darts(
         name = KINDS[place.stride - 1] if tied else f"cell{i}"
         cells.append(Cell(place, tuple(_node(name, n, place, operations, drop_path) for n in NODES)))
     root = network(cells, stem, channels, classes, reductions[1] if auxiliary else None)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "layers": layers,
-        "channels": channels,
-        "stem": stem,
-        "tied": tied,
-        "operations": list(operations),
-        "auxiliary": auxiliary,
-        "drop_path": drop_path,
-    }
     spelling = Spelling(_spell, _parse)
     if not tied:
         spelling = Spelling(partial(_spell_untied, reductions), partial(_parse_untied, layers, reductions))
-    return Space("darts", root, tuple(input), settings, spelling=spelling)
+    return Space("darts", root, tuple(input), spelling=spelling)
 
 
 def thirds(layers: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Label, Node, Sum, Take
 from search_spaces.darts import NESTED, SEVEN, thirds
@@ -14,6 +15,7 @@ from search_spaces.ops.darts_cells import OPERATIONS, Cell, Place, known, networ
 from search_spaces.ops.norm import DropPath
 
 
+@recorded
 def ddarts(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -42,19 +44,8 @@ def ddarts(
         for i, place in enumerate(places(layers, channels, at, "cifar"))
     ]
     root = network(made, "cifar", channels, classes, at[-1] if auxiliary else None)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "cells": cells,
-        "layers": layers,
-        "channels": channels,
-        "reductions": list(reductions),
-        "operations": list(operations),
-        "auxiliary": auxiliary,
-        "drop_path": drop_path,
-    }
     spelling = Spelling(partial(_spell, cells, at, operations), partial(_parse, cells, at, operations))
-    return Space("ddarts", root, tuple(input), settings, spelling=spelling)
+    return Space("ddarts", root, tuple(input), spelling=spelling)
 
 
 def origin(i: int, layers: int, cells: int) -> int:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nas.errors import UserError
-from nas.space import Json, Space
+from nas.recorded import recorded
+from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Int, Node
 from search_spaces.ops.conv import ConvNormAct
 from search_spaces.ops.pool import Classifier
@@ -23,6 +24,7 @@ DEEPEST = 16
 """Blocks of a super-block at most, where the settings do not say it; the published networks have up to 15."""
 
 
+@recorded
 def deepmad_resnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -42,10 +44,10 @@ def deepmad_resnet(
     options = channels or [_eights(2048)] * len(strides), bottlenecks or [_eights(2048)] * len(strides)
     body = _body(_bottlenecks, strides, stem, *options, kernels, depths or _deep(len(strides)))
     root = Chain.of(**body, classifier=Classifier(classes))
-    settings = _settings(input, classes, strides, stem, channels, bottlenecks, kernels, depths)
-    return Space("deepmad_resnet", root, tuple(input), settings, relaxes=NUMBERS)
+    return Space("deepmad_resnet", root, tuple(input), relaxes=NUMBERS)
 
 
+@recorded
 def deepmad_mobile(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -65,8 +67,7 @@ def deepmad_mobile(
     options = channels or [_eights(1280)] * len(strides), bottlenecks or [_eights(6 * 1280)] * len(strides)
     body = _body(_squeezes, strides, stem, *options, kernels, depths or _deep(len(strides)))
     root = Chain.of(**body, head=ConvNormAct(head, 1), classifier=Classifier(classes))
-    settings = _settings(input, classes, strides, stem, channels, bottlenecks, kernels, depths)
-    return Space("deepmad_mobile", root, tuple(input), {**settings, "head": head}, relaxes=NUMBERS)
+    return Space("deepmad_mobile", root, tuple(input), relaxes=NUMBERS)
 
 
 def _bottlenecks(channels: Int, inner: Int, kernel: Int, stride: int, first: bool) -> Node:
@@ -113,25 +114,3 @@ def _eights(most: int) -> tuple[int, ...]:
 
 def _deep(count: int) -> list[tuple[int, ...]]:
     return [tuple(range(1, DEEPEST + 1 if s else 4)) for s in range(count)]
-
-
-def _settings(
-    input: tuple[int, int, int],
-    classes: int,
-    strides: Sequence[int],
-    stem: Sequence[int],
-    channels: Options,
-    bottlenecks: Options,
-    kernels: Sequence[int],
-    depths: Options,
-) -> dict[str, Json]:
-    return {
-        "input": list(input),
-        "classes": classes,
-        "strides": list(strides),
-        "stem": list(stem),
-        "channels": [list(c) for c in channels],
-        "bottlenecks": [list(b) for b in bottlenecks],
-        "kernels": list(kernels),
-        "depths": [list(d) for d in depths],
-    }

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Label, Node, Sum, Zero
 from search_spaces.ops.conv import ConvNormAct
@@ -17,6 +18,7 @@ from search_spaces.ops.pool import Classifier
 from search_spaces.ops.residual import MBConv, SqueezeExcite
 
 
+@recorded
 def dna(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -61,23 +63,9 @@ def dna(
         body[f"stage{s}"] = Chain.of(**made)
     body["last"] = MBConv(last, 3, 6, 1, _squeeze(before), "silu", divisor=8)
     root = Chain.of(**body, head=ConvNormAct(head, 1, act="silu"), classifier=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "channels": list(channels),
-        "layers": list(layers),
-        "strides": list(strides),
-        "expands": list(expands),
-        "kernels": list(kernels),
-        "shortcuts": shortcuts,
-        "stem": stem,
-        "first": first,
-        "last": last,
-        "head": head,
-    }
     names = tuple(f"MB{e}_{k}x{k}" for e in expands for k in kernels)
     spelling = Spelling(partial(_spell, names, tuple(layers)), partial(_parse, names, tuple(layers)))
-    return Space("dna", root, tuple(input), settings, spelling=spelling)
+    return Space("dna", root, tuple(input), spelling=spelling)
 
 
 def _squeeze(before: int) -> Node:

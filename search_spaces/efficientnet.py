@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import ceil
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Int, Tree
 from search_spaces.mnasnet import RELAXES, STRIDES, Options, block
@@ -19,6 +20,7 @@ CHANNELS, LAYERS = (16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 3, 3, 4, 1)
 """Of the stages 2 to 8 of B0 (table 1)."""
 
 
+@recorded
 def efficientnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -57,24 +59,4 @@ def efficientnet(
         reads, done = wide, done + ceil(count * depth)
     last = ConvNormAct(round_to(head * width, 8), 1, act="silu")
     root = Chain.of(**body, last=last, classifier=Classifier(classes, dropout))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "width": width,
-        "depth": depth,
-        "dropout": dropout,
-        "drop_path": drop_path,
-        "channels": list(channels),
-        "layers": list(layers),
-        "strides": list(strides),
-        "multipliers": list(multipliers),
-        "more": list(more),
-        "ops": list(ops),
-        "kernels": list(kernels),
-        "expands": list(expands),
-        "squeezes": list(squeezes),
-        "skips": list(skips),
-        "stem": stem,
-        "head": head,
-    }
-    return Space("efficientnet", root, tuple(input), settings, relaxes=RELAXES)
+    return Space("efficientnet", root, tuple(input), relaxes=RELAXES)

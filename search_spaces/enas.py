@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Identity, Label, Node, Shape, Take, Tree
 from search_spaces.nasnet import WIDTHS_DIFFER, Stack, check_settings, holes
@@ -26,6 +27,7 @@ STEM = 3
 """The stem has so many times the filters of the first stage."""
 
 
+@recorded
 def enas(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -58,20 +60,9 @@ def enas(
     drop = Dropout(dropout) if dropout else None
     linear = Linear(classes, bias=False)
     root = grow.network(Chain.of(pool=GlobalPool(), flatten=Flatten(), dropout=drop, linear=linear))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "cells": cells,
-        "filters": filters,
-        "blocks": blocks,
-        "output": output,
-        "drop_path": drop_path,
-        "dropout": dropout,
-        "auxiliary": auxiliary,
-    }
     reason = "" if output == "all" else WIDTHS_DIFFER
     spelling = Spelling(_spell, partial(_parse, blocks=blocks))
-    return Space("enas", root, tuple(input), settings, reason, reason, spelling=spelling)
+    return Space("enas", root, tuple(input), shares=reason, relaxes=reason, spelling=spelling)
 
 
 @final

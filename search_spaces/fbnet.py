@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Node, Shape, Tree
 from search_spaces.ops.conv import ConvNormAct
@@ -23,6 +24,7 @@ CANDIDATES = ("k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3
 CANDIDATE = re.compile(r"k(\d+)_e(\d+)(?:_g(\d+))?\Z")
 
 
+@recorded
 def fbnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -46,17 +48,7 @@ def fbnet(
         nodes = {candidate: _candidate(candidate, channels, stride) for candidate in candidates}
         body[f"layer{n}"] = Choice.over(f"layer{n}", **nodes)
     root = Chain.of(**body, last=ConvNormAct(head, 1), classifier=Classifier(classes, dropout))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "stages": [list(stage) for stage in stages],
-        "candidates": list(candidates),
-        "stem": stem,
-        "first": first,
-        "head": head,
-        "dropout": dropout,
-    }
-    return Space("fbnet", root, tuple(input), settings)
+    return Space("fbnet", root, tuple(input))
 
 
 @final

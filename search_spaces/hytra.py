@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias, final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Label, Node, Sum
 from search_spaces.ops.conv import ConvNormAct
@@ -23,6 +24,7 @@ Scales: TypeAlias = tuple[int, ...]
 RELAXES = "its scales put out different shapes"
 
 
+@recorded
 def hytra(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -61,24 +63,9 @@ def hytra(
         **fabric.empty("behind", lambda path: range(path[-1] + 1, len(channels))),
         head=Classifier(classes),
     )
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "channels": list(channels),
-        "scales": list(scales),
-        "layers": layers,
-        "restricted": restricted,
-        "attention": attention,
-        "head_dim": head_dim,
-        "stem": stem,
-        "act": act,
-        "squeeze": squeeze,
-        "form": form,
-        "last_stride": last_stride,
-    }
     codes = _Codes(labels, len(channels), attention, layers)
     spelling = Spelling(partial(_spell, codes), partial(_parse, codes))
-    return Space("hytra", root, tuple(input), settings, relaxes=RELAXES, spelling=spelling)
+    return Space("hytra", root, tuple(input), relaxes=RELAXES, spelling=spelling)
 
 
 @final

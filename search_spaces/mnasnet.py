@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Int, Node, Shape, Str, Sum, Tree, Zero
 from search_spaces.ops.conv import ConvNormAct
@@ -21,6 +22,7 @@ FILTERS, LAYERS, STRIDES = (16, 24, 32, 64, 96, 160, 320), (1, 2, 3, 4, 3, 3, 1)
 RELAXES = "filters, layers, kernels and expansions are numbers"
 
 
+@recorded
 def mnasnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -52,24 +54,7 @@ def mnasnet(
         body[f"block{b}"] = block(f"block{b}", options, reads, wide, stride, deep, act="relu")
         reads = wide
     root = Chain.of(**body, last=ConvNormAct(head, 1), classifier=Classifier(classes, dropout))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "filters": list(filters),
-        "layers": list(layers),
-        "strides": list(strides),
-        "multipliers": list(multipliers),
-        "more": list(more),
-        "ops": list(ops),
-        "kernels": list(kernels),
-        "expands": list(expands),
-        "squeezes": list(squeezes),
-        "skips": list(skips),
-        "stem": stem,
-        "head": head,
-        "dropout": dropout,
-    }
-    return Space("mnasnet", root, tuple(input), settings, relaxes=RELAXES)
+    return Space("mnasnet", root, tuple(input), relaxes=RELAXES)
 
 
 @final

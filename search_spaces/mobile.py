@@ -6,6 +6,7 @@ stage and block by block as in Once-for-all (Cai et al. 2020, arXiv:1908.09791).
 
 from __future__ import annotations
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Node
 from search_spaces.ops.conv import ConvNormAct
@@ -17,6 +18,7 @@ SMALLEST = 7
 """No stage makes an image whose sides are below this; large images come out at 7, as in the papers."""
 
 
+@recorded
 def mobile(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -57,15 +59,4 @@ def mobile(
         names = tuple(f"block{b}" for b in range(1, len(blocks) + 1))
         body[f"stage{s}"] = Chain(names, tuple(blocks), Choice(f"stage{s}.depth", tuple(depths)))
     root = Chain.of(**body, last=ConvNormAct(head, 1, act="hardswish"), classifier=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "widths": list(widths),
-        "multipliers": list(multipliers),
-        "depths": list(depths),
-        "kernels": list(kernels),
-        "expands": list(expands),
-        "squeezes": list(squeezes),
-        "head": head,
-    }
-    return Space("mobile", root, tuple(input), settings, relaxes=RELAXES)
+    return Space("mobile", root, tuple(input), relaxes=RELAXES)

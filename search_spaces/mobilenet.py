@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Node, Tree
 from search_spaces.ops.conv import ConvNormAct
@@ -26,6 +27,7 @@ SMALL = ((16, 1, 2), (24, 2, 2), (40, 3, 2), (48, 2, 1), (96, 3, 2))
 RELAXES = "widths, depths, kernels, expansions and activations are numbers and words"
 
 
+@recorded
 def mobilenet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -70,24 +72,7 @@ def mobilenet(
     # The widest layer is widened, but never narrowed (arXiv:1801.04381).
     body["last"] = ConvNormAct(round_to(last * (width if head else max(1.0, width)), 8), 1, act=act)
     body["classifier"] = _head(round_to(head * max(1.0, width), 8) if head else 0, classes, act, dropout)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "stages": [list(stage) for stage in stages],
-        "width": width,
-        "multipliers": list(multipliers),
-        "more": list(more),
-        "kernels": list(kernels),
-        "expands": list(expands),
-        "squeezes": list(squeezes),
-        "acts": list(acts),
-        "stem": stem,
-        "last": last,
-        "head": head,
-        "act": act,
-        "dropout": dropout,
-    }
-    return Space("mobilenet", Chain.of(**body), tuple(input), settings, relaxes=RELAXES)
+    return Space("mobilenet", Chain.of(**body), tuple(input), relaxes=RELAXES)
 
 
 def _head(features: int, classes: int, act: str, dropout: float) -> Node:

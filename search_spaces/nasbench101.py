@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TypeAlias, final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Concat, Dag, Identity, Label, Node, Shape, Str, Sum, Take, Tree, Zero
 from search_spaces.ops.conv import ConvNormAct
@@ -22,6 +23,7 @@ Matrix: TypeAlias = tuple[tuple[int, ...], ...]
 """Which vertex feeds which, 0 or 1, above the diagonal; the first vertex is the input, the last the output."""
 
 
+@recorded
 def nasbench101(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -45,20 +47,10 @@ def nasbench101(
         if stack:
             body[f"pool{stack}"] = MaxPool(2, 2)
         body[f"stack{stack + 1}"] = Chain.seq(*[Module(wires, operations, channels << stack)] * modules)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "vertices": vertices,
-        "edges": edges,
-        "channels": channels,
-        "stacks": stacks,
-        "modules": modules,
-    }
     return Space(
         "nasbench101",
         Chain.of(**body, head=Classifier(classes)),
         tuple(input),
-        settings,
         shares="the channels of a vertex follow from which vertices feed the output, so no part has a size of its own",
         relaxes="edges decide how many channels a vertex has",
         spelling=Spelling(partial(_spell, vertices=vertices), partial(_parse, vertices=vertices, edges=edges)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Dag, Identity, Int, Label, Node, Shape, Sum, Take, Tree, Zero
 from search_spaces.ops.conv import Conv, ConvNormAct, ReluConvNorm
@@ -15,6 +16,7 @@ from search_spaces.ops.pool import AvgPool, Classifier
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
+@recorded
 def nasbench201(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -32,8 +34,7 @@ def nasbench201(
         cell = Cell(*(_edge(channels << stage, *pair) for pair in ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))))
         body[f"stage{stage + 1}"] = Chain.seq(*[cell] * cells)
     root = Chain.of(**body, norm=Norm(), act=Act("relu"), head=Classifier(classes))
-    settings = {"input": list(input), "classes": classes, "cells": cells, "channels": channels}
-    return Space("nasbench201", root, tuple(input), settings, spelling=Spelling(_spell, _parse), same=unique)
+    return Space("nasbench201", root, tuple(input), spelling=Spelling(_spell, _parse), same=unique)
 
 
 @final

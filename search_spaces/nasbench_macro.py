@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Label, Node
 from search_spaces.ops.conv import Conv, ConvNormAct
@@ -16,6 +17,7 @@ LAYERS = ("identity", "mb3_k3", "mb6_k5")
 """What a layer may be, in the order of the authors' digits 0 to 2."""
 
 
+@recorded
 def nasbench_macro(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -35,22 +37,10 @@ def nasbench_macro(
         for k in range(depth):
             body[f"layer{len(body)}"] = _layer(f"layer{len(body)}", width, 1 if k else 2)
     root = Chain.of(**body, last=ConvNormAct(head, 1), head=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "channels": channels,
-        "depths": list(depths),
-        "head": head,
-    }
     count = sum(depths)
     spelling = Spelling(partial(_spell, count=count), partial(_parse, count=count))
     return Space(
-        "nasbench_macro",
-        root,
-        tuple(input),
-        settings,
-        spelling=spelling,
-        same=partial(_same, count=count, starts=tuple(starts)),
+        "nasbench_macro", root, tuple(input), spelling=spelling, same=partial(_same, count=count, starts=tuple(starts))
     )
 
 

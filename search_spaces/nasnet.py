@@ -6,14 +6,15 @@ Macro-structure, stems, auxiliary head and dropped paths as in tensorflow/models
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import partial, wraps
 from itertools import combinations
-from typing import final
+from typing import ParamSpec, final
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
-from nas.tree import Chain, Choice, Dag, Label, Node, Sum, Take, TrainHead, Tree
+from nas.tree import Chain, Choice, Dag, Label, Node, Shape, Sum, Take, TrainHead, Tree
 from search_spaces.ops.cells import OPERATIONS, AuxiliaryHead, Cell
 from search_spaces.ops.conv import ConvNormAct
 from search_spaces.ops.norm import Act, DropPath
@@ -23,8 +24,22 @@ LARGE = 64
 """From this side on, an image gets the stem of ImageNet unless the stem is named."""
 WIDTHS_DIFFER = "how many values a cell joins depends on what its blocks read, and so do widths; output='all' can"
 KINDS = ("normal", "reduction")
+P = ParamSpec("P")
 
 
+def with_stem(make: Callable[P, Space]) -> Callable[P, Space]:
+    """A recorded function that records the stem it took, so that another input later does not change it."""
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Space:
+        space = make(*args, **kwargs)
+        return replace(space, settings={**space.settings, "stem": space.settings["stem"] or default_stem(space.input)})
+
+    return made
+
+
+@with_stem
+@recorded
 def nasnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -63,25 +78,10 @@ def nasnet(
 
     grow.stem(stem_of(stem, filters, stem_multiplier))
     _lay(grow, cell, stem == "imagenet", cells, filters, skip_reduction)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "cells": cells,
-        "filters": filters,
-        "blocks": blocks,
-        "operations": list(operations),
-        "output": output,
-        "stem": stem,
-        "stem_multiplier": stem_multiplier,
-        "skip_reduction": skip_reduction,
-        "drop_path": drop_path,
-        "dropout": dropout,
-        "auxiliary": auxiliary,
-    }
     reason = "" if output == "all" else WIDTHS_DIFFER
     spelling = Spelling(partial(spell, kinds=KINDS), partial(parse, kinds=KINDS))
     root = grow.network(Classifier(classes, dropout))
-    return Space("nasnet", root, tuple(input), settings, reason, reason, spelling=spelling)
+    return Space("nasnet", root, tuple(input), shares=reason, relaxes=reason, spelling=spelling)
 
 
 def _lay(
@@ -156,7 +156,7 @@ def stem_of(kind: str, filters: int, multiplier: float) -> Node:
     return ConvNormAct(int(filters * multiplier), 3, act="")
 
 
-def default_stem(input: tuple[int, int, int]) -> str:
+def default_stem(input: Shape) -> str:
     """The stem for an image of this size."""
     return "imagenet" if min(input[1:]) >= LARGE else "cifar"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Int, Label, Node, Shape
 from search_spaces.nasbench201 import Cell, ResidualReduction
@@ -16,6 +17,7 @@ from search_spaces.ops.pool import Classifier
 LAYERS = 5
 
 
+@recorded
 def nats_size(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -41,7 +43,6 @@ def nats_size(
         "nats_size",
         root,
         tuple(input),
-        {"input": list(input), "classes": classes, "channels": list(channels)},
         shares="the skip of a cell has weights only where the channels before and in it differ",
         relaxes="its choices are numbers of channels",
         spelling=Spelling(_spell, _parse),

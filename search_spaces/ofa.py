@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Node, Tree
 from search_spaces.ops.conv import ConvNormAct
@@ -77,6 +78,7 @@ MACROS = {
 """From `ofa_mbv3.py` and `ofa_proxyless.py` of mit-han-lab/once-for-all."""
 
 
+@recorded
 def ofa(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -111,19 +113,8 @@ def ofa(
         body[name] = Chain.of(block1=_block(made.single, width, f"{name}.block1", 1, kernels, expands))
     body["last"] = ConvNormAct(round_to(made.last * width, 8), 1, act=made.act)
     body["classifier"] = _head(made, width, classes, dropout)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "macro": macro,
-        "width": width,
-        "depths": list(depths),
-        "kernels": list(kernels),
-        "expands": list(expands),
-        "resolutions": list(resolutions),
-        "dropout": dropout,
-    }
     reason = "depths, kernels and expansions are numbers"
-    return Space("ofa", Chain.of(**body), tuple(input), settings, relaxes=reason)
+    return Space("ofa", Chain.of(**body), tuple(input), relaxes=reason)
 
 
 def _block(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from nas.recorded import recorded
 from nas.space import Space, Spelling
 from search_spaces.nasnet import (
     WIDTHS_DIFFER,
@@ -18,6 +19,7 @@ from search_spaces.nasnet import (
     parse,
     spell,
     stem_of,
+    with_stem,
 )
 from search_spaces.ops.cells import AuxiliaryHead, Cell
 from search_spaces.ops.pool import Classifier
@@ -27,6 +29,8 @@ OPERATIONS = ("sep_3x3", "sep_5x5", "sep_7x7", "conv_1x7_7x1", "identity", "avg_
 KINDS = ("cell",)
 
 
+@with_stem
+@recorded
 def pnasnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -66,21 +70,7 @@ def pnasnet(
         cell(f"cell_{k}", filters << k // cells, 2 if k in (cells, 2 * cells) else 1)
         if k == 2 * cells - 1:
             grow.auxiliary()
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "cells": cells,
-        "filters": filters,
-        "blocks": blocks,
-        "operations": list(operations),
-        "output": output,
-        "stem": stem,
-        "stem_multiplier": stem_multiplier,
-        "drop_path": drop_path,
-        "dropout": dropout,
-        "auxiliary": auxiliary,
-    }
     reason = "" if output == "all" else WIDTHS_DIFFER
     spelling = Spelling(partial(spell, kinds=KINDS), partial(parse, kinds=KINDS))
     root = grow.network(Classifier(classes, dropout))
-    return Space("pnasnet", root, tuple(input), settings, reason, reason, spelling=spelling)
+    return Space("pnasnet", root, tuple(input), shares=reason, relaxes=reason, spelling=spelling)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import final
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Int, Label, Node, Shape
 from search_spaces.ops.conv import Conv
@@ -21,6 +22,7 @@ from search_spaces.resnet import EXPANSION
 NORMS: Mapping[str, Node] = {"batch": Norm(), "plain": PlainNorm()}
 
 
+@recorded
 def pooling(
     input: tuple[int, int, int] = (3, 32, 32),  # the word of the project for an input shape
     classes: int = 10,
@@ -55,19 +57,9 @@ def pooling(
     before = tuple(Choice(f"pool{p}.before", tuple(range(p, last - poolings + p + 1))) for p in range(1, poolings + 1))
     names = tuple(f"unit{k}" for k in range(len(units)))
     root = Chain.of(units=Pooled(names, units, before, by == "pool"), classifier=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "block": block,
-        "widths": list(widths),
-        "depths": list(depths),
-        "poolings": poolings,
-        "by": by,
-        "norm": norm,
-    }
     spelling = Spelling(partial(_spell, units=len(units)), partial(_parse, units=len(units), poolings=poolings))
     relaxes = "its choices are places in a row, whose networks differ in the shape of every value"
-    return Space("pooling", root, tuple(input), settings, "", relaxes, _rising, spelling)
+    return Space("pooling", root, tuple(input), relaxes=relaxes, accepts=_rising, spelling=spelling)
 
 
 @final

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Concat, Dag, Identity, Int, Node, Scan, Shape, Str, Sum, Take
 from search_spaces.ops.conv import Linear
@@ -16,6 +17,7 @@ ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu")
 RELAXES = "its choices are words, of which no weighed sum is made"
 
 
+@recorded
 def recurrent(
     input: tuple[int, int, int] = (1, 28, 28),  # the word of the project for an input shape
     classes: int = 10,
@@ -38,8 +40,7 @@ def recurrent(
     )
     body = Chain.of(rows=Rows(), scan=Scan(cell, (2 * width,)), last=LastStep(), h=Piece(0, width))
     root = Chain.of(body=body, linear=Linear(classes))
-    settings = {"input": list(input), "classes": classes, "base": base, "width": width}
-    return Space("recurrent", root, tuple(input), settings, relaxes=RELAXES)
+    return Space("recurrent", root, tuple(input), relaxes=RELAXES)
 
 
 @final

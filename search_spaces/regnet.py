@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Json, Space
 from nas.tree import Chain, Choice, Node
 from search_spaces.ops.conv import ConvNormAct
@@ -13,6 +14,7 @@ from search_spaces.ops.pool import Classifier
 from search_spaces.ops.regnet_blocks import XBlock, fitted
 
 
+@recorded
 def regnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -47,18 +49,8 @@ def regnet(
             for b in range(max(depth.options))
         ]
         body[f"stage{s}"] = Chain(tuple(f"block{b}" for b in range(1, len(blocks) + 1)), tuple(blocks), depth)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "widths": [list(w) for w in widths],
-        "depths": [list(d) for d in depths],
-        "group_widths": list(group_widths),
-        "squeeze": squeeze,
-        "stem": stem,
-        "strides": list(strides),
-    }
     root = Chain.of(**body, classifier=Classifier(classes))
-    return Space("regnet", root, tuple(input), settings, relaxes="widths and depths are numbers")
+    return Space("regnet", root, tuple(input), relaxes="widths and depths are numbers")
 
 
 def stages(w_0: int, w_a: float, w_m: float, d: int, g: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.errors import UserError
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Identity, Node
 from search_spaces.ops.conv import ConvNormAct
@@ -16,6 +17,7 @@ EXPANSION = {"basic": 1, "bottleneck": 4}
 """How many times as wide as its `width` a block of each kind puts out."""
 
 
+@recorded
 def resnet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -55,17 +57,7 @@ def resnet(
         names = tuple(f"block{b}" for b in range(1, len(blocks) + 1))
         body[f"stage{s}"] = Chain(names, tuple(blocks), Choice(f"stage{s}.depth", tuple(depths[s - 1])))
     root = Chain.of(**body, classifier=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "block": block,
-        "stem": stem,
-        "shortcuts": shortcuts,
-        "widths": [list(w) for w in widths],
-        "depths": [list(d) for d in depths],
-        "inner": [list(i) for i in inner],
-    }
-    return Space("resnet", root, tuple(input), settings, relaxes=NUMBERS)
+    return Space("resnet", root, tuple(input), relaxes=NUMBERS)
 
 
 def _widths(name: str, options: Sequence[int], expansion: int) -> tuple[Choice, Choice]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Float, Identity, Int, Node, Shape, Sum, Tree
 from search_spaces.ops.conv import ConvNormAct
@@ -15,6 +16,7 @@ from search_spaces.ops.resnet_blocks import BottleneckBlock, shortcut
 from search_spaces.resnet import NUMBERS
 
 
+@recorded
 def resnet50d(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -43,17 +45,7 @@ def resnet50d(
         depth = Choice(f"stage{s}.depth", tuple(blocks[s - 1] + d for d in depths), tuple(depths))
         body[f"stage{s}"] = Chain(names, tuple(items), depth)
     root = Chain.of(**body, classifier=Classifier(classes))
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "widths": list(widths),
-        "multipliers": list(multipliers),
-        "blocks": list(blocks),
-        "depths": list(depths),
-        "expands": list(expands),
-        "stem": stem,
-    }
-    return Space("resnet50d", root, tuple(input), settings, relaxes=NUMBERS)
+    return Space("resnet50d", root, tuple(input), relaxes=NUMBERS)
 
 
 def _stem(channels: int, multipliers: Sequence[float], depths: Sequence[int]) -> Node:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from nas import plugins
+from nas.recorded import recorded
 from nas.space import Json, Space
 from nas.tree import Chain, Choice, Node
 from search_spaces.scaling import factors as factors_of
 from search_spaces.scaling import scaled as scale
 
 
+@recorded
 def scaled(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -37,17 +39,7 @@ def scaled(
         for rule in rules if factor != 1 else ("",):
             by = replace(factors_of(rule or rules[0], factor), resolution=1.0)
             options[label(rule, factor)], _ = scale(tree, shape, by, keep=keep, rounding=rounding)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "network": network if isinstance(network, str) else dict(network),
-        "rules": list(rules),
-        "factors": list(factors),
-        "keep": list(keep),
-        "rounding": rounding,
-        "original": None if original is None else list(original),
-    }
-    return Space("scaled", Chain.of(network=Choice.over("scale", **options)), tuple(input), settings)
+    return Space("scaled", Chain.of(network=Choice.over("scale", **options)), tuple(input))
 
 
 def origin(network: str | Mapping[str, Json], input: tuple[int, ...], classes: int) -> Node:

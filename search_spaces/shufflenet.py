@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Label, Node
 from search_spaces.ops.conv import ConvNormAct, Linear
@@ -20,6 +21,7 @@ SCALES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6)
 """The scales of the channel search, in the order of the authors' numbers 0 to 7."""
 
 
+@recorded
 def shufflenet(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -45,20 +47,11 @@ def shufflenet(
             body[name] = _block(name, width, 1 if k else 2, tuple(scales))
     top = Chain.of(pool=GlobalPool(), flatten=Flatten(), dropout=Dropout(0.1), linear=Linear(classes, bias=False))
     root = Chain.of(**body, last=ConvNormAct(head, 1), classifier=top)
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "scales": list(scales),
-        "stem": stem,
-        "widths": list(widths),
-        "depths": list(depths),
-        "head": head,
-    }
     one = len(scales) == 1
     relaxes = "" if one else "the scale of a block is a number; give it one scale"
     count = sum(depths)
     spelling = Spelling(partial(_spell, count=count, scales=scales), partial(_parse, count=count, scales=scales))
-    return Space("shufflenet", root, tuple(input), settings, relaxes=relaxes, spelling=spelling)
+    return Space("shufflenet", root, tuple(input), relaxes=relaxes, spelling=spelling)
 
 
 def _block(name: str, width: int, stride: int, scales: tuple[float, ...]) -> Choice:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from nas.recorded import recorded
 from nas.space import Space
 from nas.tree import Chain, Choice, Concat, Dag, Each, Identity, Node, Shape, Take
 from search_spaces.ops.conv import Linear
@@ -18,6 +19,7 @@ SHARES = "the input of a dense layer is as wide as what was picked before it, wh
 RELAXES = "the options of a node differ in width, so no sum of them is made"
 
 
+@recorded
 def tabular(
     input: tuple[Any, ...] = (64,),  # the word of the project for an input shape
     classes: int = 10,
@@ -62,16 +64,7 @@ def tabular(
             skip=Choice.over(f"cell{c}.skip", **skips), block=_block(f"cell{c}", nodes, widths)
         )
     root = Chain.of(body=Dag(tuple(steps), tuple(steps.values())), out=Linear(classes))
-    settings = {
-        "input": [list(s) if isinstance(s, tuple) else s for s in shapes],
-        "classes": classes,
-        "parts": parts,
-        "mirrored": list(mirrored),
-        "nodes": nodes,
-        "cells": cells,
-        "widths": list(widths),
-    }
-    return Space("tabular", root, shapes, settings, shares=SHARES, relaxes=RELAXES)
+    return Space("tabular", root, shapes, shares=SHARES, relaxes=RELAXES)
 
 
 def _piece(shape: Shape, k: int, parts: int) -> Node:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias, final
 
+from nas.recorded import recorded
 from nas.space import Architecture, Space, Spelling
 from nas.tree import Chain, Choice, Identity, Label, Node, Shape, Sum, Tree
 from search_spaces.ops.attention import ClassToken, FirstToken, PositionEmbedding, Tokens
@@ -24,6 +25,7 @@ Options: TypeAlias = tuple[tuple[int, ...], ...]
 RELAXES = "widths, heads and features are numbers"
 
 
+@recorded
 def vit_resnas(
     input: tuple[int, int, int] = (3, 224, 224),  # the word of the project for an input shape
     classes: int = 1000,
@@ -69,22 +71,9 @@ def vit_resnas(
         token=FirstToken(),
         linear=Linear(classes),
     )
-    settings = {
-        "input": list(input),
-        "classes": classes,
-        "embeds": [list(options) for options in embeds],
-        "heads": [list(options) for options in heads],
-        "head_dims": list(head_dims),
-        "mlps": [list(options) for options in mlps],
-        "blocks": list(blocks),
-        "patch": patch,
-        "stem": stem,
-        "drop_path": drop_path,
-        "patch_head": patch_head,
-    }
     form = _Form(tuple(blocks), tuple(head_dims), classes, 4 if stem else 0)
     spelling = Spelling(partial(_spell, form), partial(_parse, form))
-    return Space("vit_resnas", root, tuple(input), settings, relaxes=RELAXES, spelling=spelling)
+    return Space("vit_resnas", root, tuple(input), relaxes=RELAXES, spelling=spelling)
 
 
 @final

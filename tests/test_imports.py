@@ -14,7 +14,7 @@ nas.errors nas.tree nas.files
 nas.fill nas.plan nas.rewrite
 nas.count nas.graph
 nas.space
-nas.build nas.profile nas.module
+nas.build nas.profile nas.module nas.recorded
 nas.paper nas.room
 nas.problem
 nas.roles nas.units
@@ -23,7 +23,8 @@ nas.data
 nas.training
 nas.evaluators nas.strategies
 nas.store nas.executors
-nas.study
+nas.ranking
+nas.study nas.alone
 nas.run
 nas.plugins nas.options
 nas.settings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -222,14 +220,3 @@ def test_a_search_may_start_from_its_baseline(baseline: str) -> None:
 def test_settings_that_make_no_space_are_refused(make: object, settings: dict[str, object], says: str) -> None:
     with pytest.raises(UserError, match=says):
         make(**settings)
-
-
-@pytest.mark.parametrize(
-    "space", [darts(SMALL, tied=False, layers=4), ddarts(SMALL, reductions=(2, 6)), dartopti(SMALL)]
-)
-def test_settings_make_the_same_space_again(space: Space) -> None:
-    again = plugins.space(space.name, **json.loads(json.dumps(space.settings)))
-    arch = space.sample(np.random.default_rng(0))
-    assert again.settings == space.settings
-    assert again.network(arch) == space.network(arch)
-    assert space.parse(again.spell(arch)) == arch

@@ -127,9 +127,3 @@ def test_a_width_that_two_multipliers_share_is_one_option():
 def test_an_unknown_word_is_named_with_those_that_there_are(make, settings, words):
     with pytest.raises(ValueError, match=words):
         make(**settings)
-
-
-@pytest.mark.parametrize("make", [mobilenet, mnasnet, efficientnet, fbnet, ofa])
-def test_a_space_is_made_again_from_its_settings(make):
-    space = make((1, 28, 20), 7)
-    assert plugins.made(make, **space.settings).root == space.root

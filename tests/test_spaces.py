@@ -1,5 +1,6 @@
 """The laws on every space, the published counts, and a user's own space."""
 
+import inspect
 import json
 from itertools import product
 from math import prod
@@ -150,6 +151,26 @@ def test_every_space_keeps_every_law(space, law):
 
 def test_no_space_is_left_out_of_the_laws():
     assert {s.name for s in MADE} == set(SPACES)
+
+
+@pytest.mark.parametrize("space", MADE, ids=lambda s: f"{s.name}-{'x'.join(map(str, s.input))}")
+def test_every_space_is_made_again_from_the_arguments_that_it_records(space):
+    again = plugins.space(space.name, **json.loads(json.dumps(space.settings)))
+    assert list(space.settings) == list(inspect.signature(SPACES[space.name]).parameters)
+    assert (again.root, again.input, again.settings) == (space.root, space.input, space.settings)
+
+
+def test_a_users_space_is_recorded_as_json_holds_it():
+    @nas.recorded
+    def wide(input=(3, 8, 8), classes=10, *, widths=range(8, 25, 8), more=None):
+        return mobile(input, classes, widths=tuple(widths))
+
+    settings = wide((1, 8, 8), more={"a": ((1, 2.5), True)}).settings
+    said = '{"input": [1, 8, 8], "classes": 10, "widths": [8, 16, 24], "more": {"a": [[1, 2.5], true]}}'
+    assert json.dumps(settings) == said
+    for bad in ({8}, {8: 1}, [b"8"]):
+        with pytest.raises(ValueError, match="the setting 'more' of the space 'mobile'"):
+            wide(more=bad)
 
 
 def test_an_enumeration_of_mobile_has_the_size():
