@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, Literal, TypeVar, final
+
+import numpy as np
 
 from nas import plugins
 from nas.data import Data, load
 from nas.errors import UserError
 from nas.evaluators import Scratch, Source
-from nas.options import Options, Screen, make_executor
-from nas.problem import Problem, Trial
+from nas.evaluators.oneshot import Inherited
+from nas.evaluators.rating import CALIBRATION
+from nas.oneshot import judged, some, trained
+from nas.options import Options, Screen, make_executor, refuse_missing, share
+from nas.problem import Metrics, Problem, State, Trial, maximise
 from nas.roles import Evaluator, Executor, Strategy
 from nas.run import Run
-from nas.space import Space
+from nas.space import Architecture, Json, Space
+from nas.strategies.listed import Listed
 from nas.study import Terms, best_of
 from nas.training import Recipe
+from nas.training.sharing import Method
 
 T = TypeVar("T")
 
@@ -41,6 +48,8 @@ class Experiment:
         executor: str,
         workers: int,
         screen: Screen,
+        ray: str = "",
+        gpus: float | None = None,
     ) -> Experiment:
         """The run of an experiment under a Config; a folder of another Config is refused."""
         if executor not in ("ray", "local"):
@@ -55,7 +64,9 @@ class Experiment:
         if json.dumps(run.settings, sort_keys=True) != json.dumps(settings, sort_keys=True):
             run.close()
             raise UserError(f"{run.folder} holds another run", fix="give another --out")
-        options = Options(executor="ray" if executor == "ray" else "local", workers=workers)
+        kind: Literal["ray", "local"] = "ray" if executor == "ray" else "local"
+        options = Options(executor=kind, workers=workers, ray=ray, gpus_per_trial=share(gpus, cluster=bool(ray)))
+        refuse_missing(options)
         return Experiment(run, options, screen, int(getattr(config, "seed", 0)))
 
     @property
@@ -75,10 +86,98 @@ class Experiment:
         """A space for the images of a data set."""
         return plugins.space(name, input=data.info.input, classes=data.info.classes, **settings)
 
-    def scratch(self, space: Space, data: Data, *, epochs: int, images: int = 0) -> Scratch:
-        """The evaluator that trains from scratch."""
+    def scratch(self, space: Space, data: Data, *, epochs: int, images: int = 0, rated: int = 0) -> Scratch:
+        """The evaluator that trains from scratch, on so many images, and rates on so many; 0 for all."""
         source = Source(data.info.spec, self.seed, data.info.hash, images)
-        return Scratch(space, source, Recipe(epochs=epochs))
+        return Scratch(space, source, Recipe(epochs=epochs), rated=rated)
+
+    def shared(
+        self,
+        problem: Problem,
+        data: Data,
+        method: Method,
+        *,
+        recipe: Recipe,
+        images: int = 0,
+        study: str = "supernet",
+        seed: int = 0,
+    ) -> Path:
+        """The folder of shared weights, trained once by a method on the training images; seconds are in `timed`.
+
+        seed: added to the run's, for several trainings of one kind.
+        """
+        source = Source(data.info.spec, self.seed, data.info.hash, images)
+        return trained(
+            self.run,
+            self._screen,
+            self._worker,
+            problem,
+            source,
+            recipe,
+            method,
+            seed=self.seed + seed,
+            study=study,
+            needs=self._options.needs,
+        )
+
+    def _worker(self) -> Executor:
+        """One worker with the machine to itself."""
+        self.close_workers()
+        one = replace(self._options, workers=1, timeout=None)
+        return make_executor(one, self.run.folder.name, self._screen, whole=True)
+
+    def timed(self, study: str = "supernet") -> float:
+        """The seconds that a training of shared weights took."""
+        return round(float(self.run.store.fact(study)["seconds"]), 1)
+
+    def inherited(
+        self, space: Space, data: Data, folder: Path, *, calibration: int = CALIBRATION, images: int = 0
+    ) -> Inherited:
+        """The evaluator that rates by the weights of the supernet in a folder."""
+        source = Source(data.info.spec, self.seed, data.info.hash)
+        return Inherited(space, source, folder, calibration, images)
+
+    def rate(
+        self,
+        problem: Problem,
+        archs: Sequence[Architecture],
+        evaluate: Evaluator,
+        *,
+        study: str,
+        epochs: int = 0,
+        seed: int | None = None,
+    ) -> dict[Architecture, Metrics]:
+        """What an evaluator says of each architecture; those that failed are left out."""
+        asked: dict[str, Any] = {"trials": len(archs), "study": study, "epochs": epochs, "seed": seed}
+        self.search(problem, strategy=Listed(archs), evaluate=evaluate, **asked)
+        rated = (State.DONE, State.REPEAT)
+        return {t.arch: t.metrics for t in self.run.trials(study) if t.state in rated}
+
+    def check(
+        self,
+        problem: Problem,
+        data: Data,
+        evaluate: Evaluator,
+        *,
+        count: int,
+        epochs: int,
+        images: int = 0,
+        rated: int = 0,
+        score: str = "accuracy",
+    ) -> dict[str, Json] | None:
+        """How the ratings rank `count` random members by what they reach when each is trained alone; None for 0.
+
+        score: the metric of `evaluate` that ranks, larger is better. Kendall's tau with its bootstrap interval, beside
+        that of counting MACs and parameters.
+        """
+        if not count:
+            return None
+        free = replace(problem, objectives=(maximise("accuracy"),))
+        archs = some(free, count, np.random.default_rng(self.seed + 2**31))
+        alone = self.scratch(problem.space, data, epochs=epochs, images=images, rated=rated)
+        real = self.rate(free, archs, alone, study="check", epochs=epochs)
+        said = self.rate(replace(free, objectives=(maximise(score),)), archs, evaluate, study="check-ratings")
+        return judged(free, real, said, score=score, seed=self.seed)
 
     def search(
         self,
@@ -108,8 +207,13 @@ class Experiment:
         )
         return best_of(problem, self.run.trials(study), trials)
 
-    def close(self) -> None:
-        """Stop the workers and let go of the run."""
+    def close_workers(self) -> None:
+        """Stop the workers; the next search starts others."""
         if self._executor is not None:
             self._executor.close()
+            self._executor = None
+
+    def close(self) -> None:
+        """Stop the workers and let go of the run."""
+        self.close_workers()
         self.run.close()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ENDED = "ended"
 """The fact of a run that says which of its studies came to their end, and for how many trials."""
+CHECK = "check"
+"""The fact of a run that says how far the ratings of a supernet can be trusted."""
 FINAL = "final"
 """The fact of a run that says what its last training came to."""
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, final
 from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators.scratch import device_of
 from nas.executors import Local
+from nas.ranking import LEAST
 from nas.roles import Executor, Needs
 from nas.study import Progress
 
@@ -22,7 +23,8 @@ EMBEDDED = 16
 class Options:
     """How a search is run: nothing here changes what a trial gives, and more trials go on with a run.
 
-    workers: 0 for as many as the machine or cluster carries; timeout: of a trial, in seconds.
+    workers: 0 for as many as the machine or cluster carries; timeout: of a trial, in seconds; check: networks that are
+    trained alone to see what ratings by inherited weights are worth.
     """
 
     trials: int = EMBEDDED
@@ -32,10 +34,13 @@ class Options:
     gpus_per_trial: float = 0.0
     timeout: float | None = None
     baseline: str = ""
+    check: int = 0
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise UserError(f"--trials must be at least 1, got {self.trials}", fix="for example --trials 20")
+        if self.check < 0 or 0 < self.check < LEAST:
+            raise UserError(f"--check must be 0, or at least {LEAST}, got {self.check}", fix="for example --check 16")
         if self.workers < 0:
             raise UserError(f"--workers must be at least 1, got {self.workers}", fix="leave it out for one a core")
         if not 0 <= self.gpus_per_trial < math.inf:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
+import numpy as np
+
 from nas import plugins
+from nas.alone import alone
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
-from nas.finding import ENDED, FINAL, Finding
+from nas.evaluators.oneshot import Inherited
+from nas.evaluators.rating import CALIBRATION
+from nas.finding import CHECK, ENDED, FINAL, Finding
+from nas.oneshot import judged, some, trained
 from nas.options import EMBEDDED, Options, Screen, Silent, make_executor, refuse_missing, share
-from nas.problem import COSTS, Constraint, Proposal, Trial
-from nas.roles import Executor, Failed, Lost, Task
+from nas.problem import COSTS, Constraint, Problem, Proposal, Trial
+from nas.roles import Evaluator, Executor, Strategy, Task
 from nas.run import Run
 from nas.settings import Settings, differs
 from nas.settle import folder_of, settle
+from nas.strategies.listed import Listed
 from nas.study import Progress, Terms, Watch
+from nas.training.rules import RULES
+from nas.training.sharing import ByRule
 from nas.units import LIMITS
 
 APART = 2**31
@@ -63,6 +72,7 @@ class _Main:
                 raise UserError(self.finding.nothing(), code=INFEASIBLE, fix=f"see `nas show {self.run.folder}`")
             if self.options.baseline:
                 self.study(f"baseline-{self.options.baseline}", self.options.baseline, self.settings.seed + APART)
+            self.check()
             best = self.finding.ranked(1)[0]
             if best.arch.key not in self.finding.trained():
                 self.retrain(best)
@@ -74,41 +84,84 @@ class _Main:
         if self.finding.done(self.options.trials, name):
             return
         settings, problem = self.settings, self.settings.problem
-        device = tuple(c for c in problem.constraints if c.metric not in COSTS)
-        evaluate = Scratch(problem.space, settings.source, settings.trained(settings.epochs), device)
-        terms = Terms(
-            name,
-            self.run.folder.name,
-            self.run.folder.resolve(),
-            self.options.needs,
-            self.options.timeout,
-            settings.epochs,
-        )
-        if self.executor is None:
-            self.executor = make_executor(self.options, self.run.folder.name, self.screen)
-        title = "search" if name == "search" else f"{strategy} search beside it"
-        self.screen.phase(title, self.options.trials, self.after(name))
-        progress = self.run.search(
-            problem,
-            strategy=plugins.strategy(strategy, problem),
-            evaluate=evaluate,
-            executor=self.executor,
-            terms=terms,
-            trials=self.options.trials,
-            seed=seed,
-            watch=self.watched(),
-        )
+        evaluate = self.evaluator()
+        proposes, epochs = plugins.strategy(strategy, problem), 0 if settings.supernet else settings.epochs
+        progress = self.searched(name, proposes, evaluate, seed, self.options.trials, epochs)
         self.run.store.put(ENDED, {**(self.run.store.fact(ENDED) or {}), name: self.options.trials})
         if progress.finished < self.options.trials:
             told = f"{progress.finished} different networks within the limits in {progress.proposals} proposals"
             self.screen.say(f"{told}: the search ends before {self.options.trials}")
+
+    def searched(
+        self, name: str, strategy: Strategy, evaluate: Evaluator, seed: int, trials: int, epochs: int
+    ) -> Progress:
+        """A study of the run, gone through or gone on with."""
+        needs, folder = self.options.needs, self.run.folder
+        terms = Terms(name, folder.name, folder.resolve(), needs, self.options.timeout, epochs)
+        if self.executor is None:
+            self.executor = make_executor(self.options, folder.name, self.screen)
+        titles = {"search": "search", "check": "networks trained alone", "check-ratings": "their ratings"}
+        self.screen.phase(titles.get(name, f"{self.options.baseline} search beside it"), trials, self.after(name))
+        return self.run.search(
+            self.settings.problem,
+            strategy=strategy,
+            evaluate=evaluate,
+            executor=self.executor,
+            terms=terms,
+            trials=trials,
+            seed=seed,
+            watch=self.watched(),
+        )
+
+    def evaluator(self) -> Evaluator:
+        """What rates candidates: a training of each, or what they inherit from a supernet, which is trained first."""
+        settings, problem = self.settings, self.settings.problem
+        device = tuple(c for c in problem.constraints if c.metric not in COSTS)
+        recipe = settings.trained(settings.epochs)
+        if not settings.supernet:
+            return Scratch(problem.space, settings.source, recipe, device)
+        folder = trained(
+            self.run,
+            self.screen,
+            self.one_worker,
+            problem,
+            settings.source,
+            replace(recipe, ema=0.0),  # of weights that few steps touch, an average lags behind
+            ByRule(RULES[settings.supernet], {}),
+            seed=settings.seed,
+            needs=self.options.needs,
+        )
+        return Inherited(problem.space, settings.source, folder, limits=device)
+
+    def one_worker(self) -> Executor:
+        """An executor of one worker, with this machine to itself."""
+        if self.executor is not None:
+            self.executor.close()
+            self.executor = None
+        alone = replace(self.options, workers=1, timeout=None)
+        return make_executor(alone, self.run.folder.name, self.screen, whole=True)
+
+    def check(self) -> None:
+        """Train some networks alone, and enter how the ratings by inherited weights rank them."""
+        count, settings = self.options.check, self.settings
+        if not settings.supernet or not count or (self.run.store.fact(CHECK) or {}).get("asked", 0) >= count:
+            return
+        free = Problem(settings.made_space, constraints=settings.problem.constraints)
+        archs = some(free, count, np.random.default_rng(settings.seed + APART))
+        scratch = Scratch(settings.made_space, settings.source, settings.trained(settings.alone))
+        for name, evaluate, epochs in (("check", scratch, settings.alone), ("check-ratings", self.evaluator(), 0)):
+            self.searched(name, Listed(archs), evaluate, settings.seed, len(archs), epochs)
+        found = [{t.arch: t.metrics for t in self.run.trials(name)} for name in ("check", "check-ratings")]
+        self.run.store.put(CHECK, {**judged(free, *found, seed=settings.seed), "asked": count})
 
     def after(self, name: str) -> float:
         """What comes behind a study, in trials: the one beside it, and the last training, which runs alone."""
         settings = self.settings
         there = settings.made_info.counts
         last = (there["train"] + there["validation"]) * settings.final_epochs
-        trial = (settings.images or there["train"]) * settings.epochs
+        trial = (settings.images or there["train"]) * settings.alone
+        if settings.supernet and name != "check":  # a rating has forward passes alone
+            trial = max(1, (CALIBRATION + there["validation"]) // 3)
         beside = self.options.trials if name == "search" and self.options.baseline else 0
         return beside + last / trial * getattr(self.executor, "capacity", 1)
 
@@ -143,30 +196,16 @@ class _Main:
         folder = self.run.folder.resolve() / FINAL / key
         title = f"{self.run.folder.name} / final {best.arch.space}-{key[:4]}"
         task = Task(best.id, title, evaluate, Proposal(best.arch), settings.seed, folder, epochs=recipe.epochs)
-        metrics = _alone(self.executor, task, lambda epoch: self.screen.epoch(epoch, recipe.epochs))
+        metrics = alone(
+            self.executor,
+            task,
+            lambda epoch: self.screen.epoch(epoch, recipe.epochs),
+            what="the last training",
+            fix="the search is whole; give the same command again",
+        )
         costs = settings.problem.screen(best.arch).metrics
         made = {**costs, **metrics, "epochs": recipe.epochs, "trial": best.id}
         self.run.store.put(FINAL, {**self.finding.trained(), key: made})
-
-
-def _alone(runs: Executor, task: Task, epoch: Callable[[int], None]) -> Mapping[str, float]:
-    """Run one task to its end; it is put back where its machine goes away. UserError where it fails."""
-    runs.submit(task)
-    while True:
-        ended = runs.wait(1.0)
-        for report in runs.reports():
-            epoch(report.epoch)
-        for _, outcome in ended:
-            try:
-                return outcome()
-            except Lost:
-                runs.submit(task)
-            except Failed as failed:
-                raise UserError(
-                    f"the last training failed ({failed.reason}): {failed.message}",
-                    fix=f"the search is whole; give the same command again, or see {task.folder}",
-                    code=INFEASIBLE,
-                ) from failed
 
 
 def train(

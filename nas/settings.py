@@ -22,6 +22,9 @@ FORMAT = 1
 IMAGES = 12_000
 """How many images train a candidate where no GPU is at hand and nothing else was said."""
 
+SHARED = 4
+"""A supernet is trained for so many times the epochs of one network."""
+
 
 @final
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Settings:
 
     space_settings: what its function is given, `input` and `classes` included; code: a hash of a user's own files.
     limits: by metric; epochs, images: of a candidate's training; final_epochs: of the last one, on all images.
+    supernet: the path rule of one training that all candidates inherit from, and epochs are its; "" trains each alone.
     """
 
     space: str
@@ -45,12 +49,15 @@ class Settings:
     images: int
     limits: Mapping[str, float] = field(default_factory=dict)
     recipe: Mapping[str, Json] = field(default_factory=dict)
+    supernet: str = ""
     format: int = FORMAT
 
     @cached_property
     def hash(self) -> str:
         """8 hex digits of all settings; the path of the data and of a user's file count by their contents alone."""
         counted = self.json() | {"data": "", "space": self.space.rpartition("/")[2]}
+        if not self.supernet:
+            del counted["supernet"]  # a run of an earlier nas keeps its name
         text = json.dumps(counted, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -91,6 +98,11 @@ class Settings:
     def source(self) -> Source:
         """Which data a worker loads."""
         return Source(self.data, self.seed, self.data_hash, self.images, self.image_size)
+
+    @property
+    def alone(self) -> int:
+        """Epochs of a network that is trained alone: a candidate's, or those of one that checks a supernet."""
+        return max(1, self.epochs // SHARED) if self.supernet else self.epochs
 
     def check_code(self) -> None:
         """Raise UserError where a user's own file is no longer the one that the run was made from."""

@@ -14,9 +14,10 @@ from nas.errors import INFEASIBLE, UserError
 from nas.graph import TooSmall, graph
 from nas.problem import COSTS, Constraint
 from nas.room import smallest
-from nas.settings import Settings, usual
+from nas.settings import SHARED, Settings, usual
 from nas.space import Json, Space
 from nas.training import Recipe
+from nas.training.rules import RULES
 from nas.units import LIMITS, quantity
 
 
@@ -33,6 +34,7 @@ def settle(
     final_epochs: int | None = None,
     images: int | None = None,
     recipe: Mapping[str, Json] | None = None,
+    supernet: str = "",
     gpu: bool = False,
 ) -> Settings:
     """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile."""
@@ -59,16 +61,30 @@ def settle(
         image_size=image_size,
         strategy=plugins.absolute(strategy),
         seed=seed,
-        epochs=epochs or usually["epochs"],
+        epochs=epochs or usually["epochs"] * (SHARED if supernet else 1),
         final_epochs=final_epochs or usually["final_epochs"],
         images=usually["images"] if images is None else images,
         limits={c.metric: c.at_most for c in limits},
         recipe=dict(recipe or {}),
+        supernet=supernet,
     )
+    if supernet:
+        _refuse_unshared(supernet, made)
     plugins.strategy(strategy, settings.problem)
     _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings
+
+
+def _refuse_unshared(rule: str, space: Space) -> None:
+    """Refuse a path rule that is not there, and a space whose networks cannot share weights."""
+    if rule not in RULES:
+        raise UserError(f"no path rule is called {rule!r}", fix=f"there are: {', '.join(RULES)}")
+    if space.shares:
+        raise UserError(
+            f"the networks of {space.name!r} cannot share weights: {space.shares}",
+            fix="leave out --supernet, or choose another space",
+        )
 
 
 def _refuse_small(settings: Settings, space: Space) -> None:

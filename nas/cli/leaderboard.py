@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from nas.finding import Finding
+from nas.finding import CHECK, Finding
+from nas.oneshot import told
 from nas.options import Options
 from nas.problem import Problem, Trial
 from nas.run import Run
@@ -36,6 +37,8 @@ def summary(finding: Finding, how: Options) -> dict[str, Json]:
         "best": row(best),
         "final": {name: whole(final[name]) for name in ("test_accuracy", "params", "macs") if name in final},
         "baseline": baseline(finding, how),
+        "supernet": settings.supernet,
+        "check": finding.run.store.fact(CHECK),
         "export": None,
     }
     exported = (finding.run.store.fact("exports") or {}).get(best.arch.key)
@@ -72,7 +75,9 @@ def baseline(finding: Finding, how: Options) -> Json:
 def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The best trials, the test accuracy, the baseline, and where everything is."""
     yield table(
-        finding.settings.problem, finding.ranked(SHOWN), f"the best of {said['trials']['done']} trained networks"
+        finding.settings.problem,
+        finding.ranked(SHOWN),
+        f"the best of {said['trials']['done']} {'rated' if said['supernet'] else 'trained'} networks",
     )
     best, final = said["best"], said["final"]
     yield (
@@ -85,6 +90,8 @@ def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iter
             f"validation accuracy {best['val_accuracy']:.4f}; "
             f"best of {how.baseline} search at the same budget {beside:.4f}"
         )
+    if said["check"]:
+        yield told(said["check"])
     yield f"run: {said['run']} ({duration(said['seconds'])} in all)"
     if said["export"]:
         yield f"model: {said['export']['model']} (needs only torch)"

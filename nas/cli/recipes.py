@@ -48,6 +48,10 @@ class Where:
     """Where candidates train."""
     workers: int = 0
     """How many train at a time; 0 for one a core."""
+    ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
+    """A running cluster, HOST:PORT or auto. Default: a Ray that starts by itself."""
+    gpus_per_trial: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """The share of a GPU that a training takes. Default: 1 where this machine has a GPU."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -59,7 +63,10 @@ def run_experiment(name: str, args: list[str]) -> Said | None:
     where_args, own_args = _split(args)
     config = parse(module.Config, [*own_args, *mine], prog=f"nas run {name}")
     if config is None:
-        sys.stdout.write("and the flags of every experiment: --out DIR --executor {ray,local} --workers INT --json\n")
+        sys.stdout.write(
+            "and the flags of every experiment: --out DIR --executor {ray,local} --workers INT --ray ADDRESS "
+            "--gpus-per-trial SHARE --json\n"
+        )
         return None
     where = parse(Where, where_args, prog=f"nas run {name}")
     if where is None:
@@ -67,7 +74,16 @@ def run_experiment(name: str, args: list[str]) -> Said | None:
     if where.executor not in ("ray", "local"):
         raise UserError(f"--executor is ray or local, got {where.executor!r}")
     shown = screen()
-    made = Experiment.open(name, config, where.out, executor=where.executor, workers=where.workers, screen=shown)
+    made = Experiment.open(
+        name,
+        config,
+        where.out,
+        executor=where.executor,
+        workers=where.workers,
+        screen=shown,
+        ray=where.ray,
+        gpus=where.gpus_per_trial,
+    )
     try:
         said = module.main(made, config)
     except KeyboardInterrupt:
@@ -90,7 +106,7 @@ def _split(args: list[str]) -> tuple[list[str], list[str]]:
         name, given, _ = args[k].partition("=")
         if name == "--json":
             mine.append(args[k])
-        elif name in ("--out", "--executor", "--workers"):
+        elif name in ("--out", "--executor", "--workers", "--ray", "--gpus-per-trial"):
             mine += args[k : k + (1 if given else 2)]
             k += 0 if given else 1
         elif name not in ("-h", "--help"):

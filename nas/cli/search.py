@@ -27,6 +27,8 @@ from nas.units import count, duration, limit
 
 Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT")]
+CHECKED = 16
+"""Networks trained alone beside a supernet where nothing is said."""
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
 
 
@@ -65,7 +67,7 @@ class Search(Command):
     trials: int = EMBEDDED
     """How many networks are trained; more go on with the same run."""
     epochs: Int = None
-    """Epochs of a candidate. Default: about 36,000 images' worth."""
+    """Epochs of a candidate. Default: about 36,000 images' worth; of a supernet, four times that."""
     seed: int = 0
     """Of the split, the search and every training."""
     max: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -84,6 +86,11 @@ class Search(Command):
     """A trial that takes longer is stopped, and counts as failed."""
     baseline: Annotated[Literal["random", "none"] | None, tyro.conf.arg(metavar="{random,none}")] = None
     """random: the best of random search at the same budget beside it. Default: only without --space and --data."""
+    supernet: Annotated[str, tyro.conf.arg(metavar="RULE")] = ""
+    """Train one supernet by this path rule first, and rate candidates by the weights that they inherit from it:
+    uniform, fair, sandwich, delayed, sorted, multi, progressive. --epochs are its, and --check says what it is worth."""
+    check: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Networks trained alone, to see how far a supernet's ratings can be trusted. Default: 16 with --supernet."""
     final_epochs: Int = None
     """Epochs of the last training, on all images but the test ones."""
     images: Int = None
@@ -114,6 +121,7 @@ class Search(Command):
             final_epochs=self.final_epochs,
             images=self.images,
             recipe=assigned(self.recipe),
+            supernet=self.supernet,
             gpu=options.gpus_per_trial > 0,
         )
         if options.baseline:
@@ -137,7 +145,14 @@ class Search(Command):
             share(self.gpus_per_trial, cluster=self.ray is not None),
             self.trial_timeout,
             "" if baseline == "none" else baseline,
+            self.checked(),
         )
+
+    def checked(self) -> int:
+        """How many networks are trained alone beside a supernet."""
+        if self.check and not self.supernet:
+            raise UserError("--check says what a supernet is worth, and there is none", fix="add --supernet uniform")
+        return (CHECKED if self.supernet else 0) if self.check is None else self.check
 
     def resume(self) -> str:
         return (

@@ -61,13 +61,15 @@ class Source:
 class Scratch:
     """Rates a proposal by training it from scratch: accuracy and loss on the validation images.
 
-    limits: those that a device must measure, `latency_s`; a network that breaks one is not trained.
+    limits: those that a device must measure, `latency_s`; a network that breaks one is not trained. rated: how many
+    validation images rate it, 0 for all.
     """
 
     space: Space
     source: Source
     recipe: Recipe
     limits: tuple[Constraint, ...] = ()
+    rated: int = 0
 
     def __call__(self, proposal: Proposal, work: Work) -> Metrics:
         """Train, validate, leave the weights in the trial's folder."""
@@ -76,11 +78,13 @@ class Scratch:
         module, recipe = prepared(self.space, proposal, self.recipe, seed=seed)
         measured = self._measure(module.to(device), device)
         recipe = replace(recipe, epochs=proposal.budget) if proposal.budget else recipe
+        few = 0 < self.rated < len(data.validation)
+        rated = subset(data.validation, self.rated, seed=self.source.seed) if few else data.validation
         with suited(self.space, proposal, recipe):
             fitted = fit(
                 module,
                 self.source.sample(data.train),
-                data.validation,
+                rated,
                 data.info,
                 recipe,
                 seed=seed,

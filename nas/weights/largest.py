@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -32,19 +32,20 @@ MANY = 4096
 """More sets of shapes than this in sight of one step are refused: the walk would not end."""
 
 
-def largest(root: Node, shape: Shape) -> dict[str, tuple[Call, ...]]:
+def largest(root: Node, shape: Shape, number: Callable[[Sequence[Any]], Any] = max) -> dict[str, tuple[Call, ...]]:
     """What is called at each path of a tree with holes, its numbers at their largest and its node-holes open.
 
     At an open hole every option is walked, with each shape that may arrive there; so architectures are not enumerated.
     Numbers in a Chain's depth, a `keep` and a Take's source are node-holes here: what each leaves is walked.
     Raises ValueError where no option of a hole fits what reaches it.
+    number: which of the options of a hole of numbers stands in it, where it is not the largest one.
     """
     walk = _Walk()
-    walk.shapes(at_largest(root), shape, "")
+    walk.shapes(at_largest(root, number), shape, "")
     return {path: tuple(calls) for path, calls in walk.calls.items()}
 
 
-def at_largest(tree: Node) -> Node:
+def at_largest(tree: Node, number: Callable[[Sequence[Any]], Any] = max) -> Node:
     """A tree in which each hole of numbers is its largest one, of strings the first; holes that wire stay open."""
     done: dict[int, Any] = {}
 
@@ -54,18 +55,18 @@ def at_largest(tree: Node) -> Node:
         if not isinstance(value, Node | Choice):
             return value
         if id(value) not in done:
-            done[id(value)] = _closed(value, visit)
+            done[id(value)] = _closed(value, visit, number)
         return done[id(value)]
 
     filled: Node = visit(tree)
     return filled
 
 
-def _closed(value: Node | Choice, visit: Callable[[Any], Any]) -> Any:
+def _closed(value: Node | Choice, visit: Callable[[Any], Any], number: Callable[[Sequence[Any]], Any]) -> Any:
     if isinstance(value, Choice):
         if value.of_nodes:
             return replace(value, options=tuple(map(visit, value.options)))
-        return value.options[0] if isinstance(value.options[0], str) else max(value.options)
+        return value.options[0] if isinstance(value.options[0], str) else number(value.options)
     wires = {Chain: "depth", Sum: "keep", Concat: "keep", Take: "source"}.get(type(value))
     fields = [name for name in parts(type(value)) if name != wires]
     return replace(value, **{name: visit(getattr(value, name)) for name in fields})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, TypeAlias, final
@@ -10,19 +10,13 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor, nn
 
+from nas.derive import slots
 from nas.graph import Graph, several
 from nas.space import Architecture, Space
 from nas.tree import Call, Choice, Concat, Cost, Dag, Node, Shape, Sum, Take, Tree, Zero, parts
 
 Slot: TypeAlias = "tuple[str, int] | None"
 """Which number weighs a value: of which choice, and at which place; None for always."""
-
-
-def slots(choice: Choice) -> tuple[str, ...]:
-    """What each number of `mix[name]` weighs: the options by label, or the items of a choice of sets by name."""
-    if isinstance(choice.options[0], tuple):
-        return tuple(dict.fromkeys(item for some in choice.options for item in some))
-    return tuple(map(str, choice.labels))
 
 
 def mixes(space: Space) -> dict[str, int]:
@@ -51,10 +45,11 @@ def unmixed(space: Space) -> str:
     return space.relaxes
 
 
-def relax(tree: Node) -> Node:
+def relax(tree: Node, around: Callable[[Choice, Mixture], Node] | None = None) -> Node:
     """The tree without holes in which all options run, and what they put out is weighed and added.
 
     Paths are those of the filled trees, so a layer's weights are the same. Raises ValueError at a hole of numbers.
+    around: what stands in place of a choice's mixture, where that is not the mixture itself.
     """
     done: dict[int, Any] = {}
 
@@ -74,7 +69,8 @@ def relax(tree: Node) -> Node:
                     f"choice {value.name!r} is no choice of nodes or of kept items; no weighed sum can mix it"
                 )
             names = tuple(map(str, value.labels))
-            return Mixture(names, visit(value.options), tuple((value.name, k) for k in range(len(names))))
+            mixture = Mixture(names, visit(value.options), tuple((value.name, k) for k in range(len(names))))
+            return around(value, mixture) if around else mixture
         if isinstance(value, Sum | Concat) and value.keep is not None:
             weighed = [_slot(value, k) for k in range(len(value.items))]
             there = [k for k, slot in enumerate(weighed) if slot is None or slot[1] >= 0]

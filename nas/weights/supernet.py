@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias, final
 
@@ -17,9 +17,13 @@ from nas.errors import UserError
 from nas.graph import Graph, Op, graph
 from nas.space import Architecture, Space
 from nas.tree import Call
-from nas.weights.crop import Part, crop, part_of, tensors
+from nas.weights.crop import Part, part_of, tensors
+from nas.weights.first import first_weights
 from nas.weights.largest import largest
+from nas.weights.partial import around
+from nas.weights.parts import Kernels, SearchOnly
 from nas.weights.relaxed import agree, gathered, mixes, relax, unmixed, weighing
+from nas.weights.transforms import Steps, elastic, matrices, steps, turned
 
 KEPT = 256
 """How many networks stay built; a further one lets all go."""
@@ -33,11 +37,15 @@ Statistics: TypeAlias = dict[str, Tensor]
 @final
 @dataclass(frozen=True, eq=False)
 class _Ready:
-    """A network on the meta device; the parts that it takes of the shared tensors, and its buffers at first, by key."""
+    """A network on the meta device; the parts that it takes of the shared tensors, and its buffers at first, by key.
+
+    turns: what makes those kernels smaller that are not cropped.
+    """
 
     network: Network
     parts: Mapping[str, Part]
     buffers: Mapping[str, Tensor]
+    turns: Mapping[str, Steps]
 
 
 @final
@@ -47,23 +55,40 @@ class Supernet(nn.Module):
     A network's tensor is a view of the shared one of its key, so gradients reach what is shared. Running statistics
     are not shared: they are fresh for each pass, or given. Raises UserError where the space cannot share.
     seed: of the first weights; each layer's depend on the seed and its own name alone.
+    affine, norm_after_pool, kernels, partial: what the networks have only while they are searched (`SearchOnly`).
     """
 
-    def __init__(self, space: Space, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        affine: bool = True,
+        norm_after_pool: bool = False,
+        kernels: Kernels = "crop",
+        partial: int = 1,
+    ) -> None:
         super().__init__()
         if space.shares:
             raise UserError(f"the networks of {space.name!r} cannot share weights: {space.shares}")
         self.space = space
+        self.seed = seed
         self.shared = nn.Module()
+        self._only = SearchOnly(affine, norm_after_pool, kernels, partial)
         self._owners: dict[str, tuple[nn.Module, str]] = {}
         self._parts: dict[Call, tuple[dict[str, Part], dict[str, Tensor]]] = {}
         self._layers: dict[tuple[str, Call], nn.Module] = {}
         self._ready: dict[str, _Ready] = {}
+        self._sides = elastic(space) if kernels == "transform" else {}
         with torch.random.fork_rng(devices=()):
-            for path, calls in largest(space.root, space.input).items():
+            for path, calls in self._calls().items():
                 torch.default_generator.manual_seed(_seed(f"{seed} {path}"))
-                for name, tensor in self._first(calls).items():
+                for name, tensor in first_weights({call: self._of(call)[0] for call in calls}).items():
                     self._add(f"{path}.{name}", tensor)
+        for path, sides in self._sides.items():
+            axes = self._owners[f"{path}.weight"][0].get_parameter("weight").dim() - 2
+            for key, matrix in matrices(path, sides, axes).items():
+                self._add(key, matrix)
 
     def forward(self, x: Any, arch: Architecture, statistics: Statistics | None = None) -> Any:
         """What the network of an architecture makes of x, (B, ...), or of a tuple of such for several inputs.
@@ -75,6 +100,41 @@ class Supernet(nn.Module):
     def weights(self, arch: Architecture) -> dict[str, Tensor]:
         """The tensors of an architecture by the keys of its module: views of the shared ones."""
         return self._taken(self._network(arch))
+
+    def given(self, x: Any, arch: Architecture, weights: Mapping[str, Tensor]) -> Any:
+        """What the network of an architecture makes of x with these weights, by the keys of `weights(arch)`."""
+        ready = self._network(arch)
+        ready.network.train(self.training)
+        held = {**weights, **self._fresh(ready)}
+        return functional_call(ready.network, held, x if isinstance(x, tuple) else (x,))
+
+    @torch.no_grad()
+    def calibrated(self, arch: Architecture, batches: Iterable[Any]) -> Statistics:
+        """The running statistics of an architecture: over the batches, each (B, ...), the plain mean, from nothing.
+
+        Its norms alone are in train mode, so nothing is drawn at random.
+        """
+        ready = self._network(arch)
+        statistics = self._fresh(ready)
+        norms = [part for part in ready.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        given = {**self._taken(ready), **statistics}
+        ready.network.eval()
+        before = [norm.momentum for norm in norms]
+        try:
+            for norm in norms:
+                norm.momentum = None
+                norm.train()
+            for x in batches if norms else ():
+                functional_call(ready.network, given, x if isinstance(x, tuple) else (x,))
+        finally:
+            for norm, momentum in zip(norms, before, strict=True):
+                norm.momentum = momentum
+        return statistics
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What it was given beside the space and the seed, as plain values."""
+        return asdict(self._only)
 
     def statistics(self, arch: Architecture) -> Statistics:
         """Fresh buffers for an architecture by the keys of its module: the running statistics of no batch."""
@@ -114,6 +174,8 @@ class Supernet(nn.Module):
                 made[key] = part_of(getattr(*self._owners[key]), part)
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from error
+        for key, some in ready.turns.items():
+            made[key] = turned(made[key], some, {name: getattr(*self._owners[name]) for _, name in some})
         return made
 
     def _fresh(self, ready: _Ready) -> Statistics:
@@ -123,6 +185,10 @@ class Supernet(nn.Module):
         return {k: b.to(**(floats if b.is_floating_point() else {"device": like.device}), copy=True) for k, b in pairs}
 
     def _network(self, arch: Architecture) -> _Ready:
+        if self._only.partial > 1:
+            raise UserError(
+                "a supernet of partial channels has relaxed networks alone", fix="give partial=1 for single networks"
+            )
         if arch.key not in self._ready:
             if len(self._ready) >= KEPT:
                 self._ready.clear()
@@ -135,15 +201,28 @@ class Supernet(nn.Module):
 
     @cached_property
     def _open(self) -> tuple[_Ready, dict[str, Any]]:
-        if reason := unmixed(self.space):
-            raise UserError(f"the space {self.space.name!r} cannot be relaxed: {reason}")
-        try:
-            flat = graph(relax(self.space.root), self.space.input)
-        except ValueError as error:
-            raise UserError(f"the space {self.space.name!r} cannot be relaxed: {error}") from error
+        flat = self._relaxed()
         wanted = weighing(flat)
         ready = self._built(flat)
-        return _Ready(ready.network, ready.parts, {k: b for k, b in ready.buffers.items() if k not in wanted}), wanted
+        return replace(ready, buffers={k: b for k, b in ready.buffers.items() if k not in wanted}), wanted
+
+    def _relaxed(self) -> Graph:
+        reason, share = unmixed(self.space), self._only.partial
+        try:
+            if not reason:
+                return graph(relax(self.space.root, around(share) if share > 1 else None), self.space.input)
+        except ValueError as error:
+            reason = str(error)
+        raise UserError(f"the space {self.space.name!r} cannot be relaxed: {reason}")
+
+    def _calls(self) -> dict[str, tuple[Call, ...]]:
+        """What is called at each path, at its largest: of partial channels there is the relaxed network alone."""
+        if self._only.partial == 1:
+            found = largest(self.space.root, self.space.input)
+        else:
+            ops = (op for op in self._relaxed().ops if op.node is not None)
+            found = {op.path or "node": (op.node.call(op.reads),) for op in ops if op.node is not None}
+        return {path: tuple(map(self._only.learned, calls)) for path, calls in found.items()}
 
     def _built(self, flat: Graph) -> _Ready:
         if len(self._layers) >= LAYERS:
@@ -151,7 +230,8 @@ class Supernet(nn.Module):
         layers: dict[str, Call] = {}
 
         def make(op: Op) -> nn.Module:
-            call = layers[op.path or "node"] = op.node.call(op.reads)  # type: ignore[union-attr]  # it is of a node
+            call = self._only.call(op.node.call(op.reads), op.reads)  # type: ignore[union-attr]  # it is of a node
+            layers[op.path or "node"] = call
             if (op.path, call) not in self._layers:
                 with torch.device("meta"):
                     self._layers[op.path, call] = call()
@@ -165,7 +245,13 @@ class Supernet(nn.Module):
             buffers |= {f"{path}.{name}": buffer for name, buffer in first.items()}
         if missing := [key for key in parts if key not in self._owners]:
             raise KeyError(f"{missing[0]!r} of a network of {self.space.name!r} is no shared tensor: the space's law 5")
-        return _Ready(network, parts, buffers)
+        turns = {}
+        for path, sides in self._sides.items():
+            if (part := parts.get(f"{path}.weight")) and part.shape[-1] < sides[0]:
+                turns[f"{path}.weight"] = steps(path, sides, part.shape[-1])
+                whole = (*part.shape[:2], *[sides[0]] * (len(part.shape) - 2))
+                parts[f"{path}.weight"] = replace(part, shape=whole)
+        return _Ready(network, parts, buffers, turns)
 
     def _of(self, call: Call) -> tuple[dict[str, Part], dict[str, Tensor]]:
         """The learned tensors of what a call makes, and its buffers as they are at first."""
@@ -178,24 +264,6 @@ class Supernet(nn.Module):
                     module = call()
             self._parts[call] = own, {name: buffer.detach() for name, buffer in module.named_buffers()}
         return self._parts[call]
-
-    def _first(self, calls: tuple[Call, ...]) -> dict[str, nn.Parameter]:
-        """The first weights of a path: as torch initialises its largest layer; where none is, what each one uses."""
-        sizes = {call: {name: part.shape for name, part in self._of(call)[0].items()} for call in calls}
-        most: dict[str, tuple[int, ...]] = {}
-        for size in sizes.values():
-            for name, shape in size.items():
-                most[name] = tuple(map(max, shape, most.get(name, shape)))
-        if not most:
-            return {}
-        whole = [call for call in calls if sizes[call] == most]
-        if whole:
-            return dict(whole[0]().named_parameters())
-        made = {name: nn.Parameter(torch.zeros(shape)) for name, shape in most.items()}
-        for call in sorted(calls, key=lambda call: sum(map(torch.Size.numel, map(torch.Size, sizes[call].values())))):
-            for name, tensor in call().named_parameters():
-                crop(made[name].data, tensor.shape, self._of(call)[0][name].axes).copy_(tensor.data)
-        return made
 
     def _add(self, key: str, tensor: nn.Parameter) -> None:
         *folders, name = key.split(".")
