@@ -38,6 +38,7 @@ class Found:
     """An architecture that a run has trained.
 
     weights: the folder that holds them: of the last training on all images if there was one, else of the trial.
+    inherits: it was rated by what it inherits from the run's supernet, and has no weights of its own yet.
     """
 
     trial: Trial
@@ -45,6 +46,7 @@ class Found:
     input: tuple[int, ...]
     weights: Path
     test: Mapping[str, float]
+    inherits: bool = False
 
     def module(self) -> Network:
         """The trained network, in evaluation mode, for inputs (B, C, H, W)."""
@@ -55,6 +57,9 @@ class Found:
         except (OSError, SafetensorError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             fix = f"train it again: nas train {self.weights.parent.parent} --trial {self.trial.id}"
+            if self.inherits and not file.exists():
+                what = f"trial {self.trial.id} was rated by the supernet and has no weights of its own"
+                raise UserError(what, fix=fix.replace("train it again", "train it")) from None
             raise UserError(
                 f"the weights of trial {self.trial.id} cannot be read: {line}", fix=fix, code=ENVIRONMENT
             ) from None
@@ -132,7 +137,8 @@ class Finding:
         again = self.trained().get(trial.arch.key)
         where = self.folder / FINAL / trial.arch.key if again else self.folder / "search" / str(trial.id)
         test = {k: v for k, v in again.items() if k.startswith("test_")} if again else {}
-        return Found(trial, space.network(trial.arch), tuple(space.input), where, test)
+        inherits = bool(self.settings.supernet) and not again
+        return Found(trial, space.network(trial.arch), tuple(space.input), where, test, inherits)
 
     def trained(self) -> Mapping[str, Mapping[str, float]]:
         """What the trainings on all images came to, by the key of the architecture."""
