@@ -38,7 +38,7 @@ class Stream:
             yield self.normal(augment(pixels, self.generator, self._augment)), labels
 
     def endless(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Epochs without end."""
+        """Epochs without end; to be begun anew each epoch where a training must go on exactly."""
         while True:
             yield from self.epoch()
 

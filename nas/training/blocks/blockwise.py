@@ -19,7 +19,7 @@ from nas.problem import Problem
 from nas.space import Architecture, Space
 from nas.training.blocks import rating, scores
 from nas.training.blocks.bootstrap import Learner, Pair
-from nas.training.blocks.split import blocks, cut, even, fair, few, paths
+from nas.training.blocks.split import blocks, cut, even, fair, few, merged, paths
 from nas.training.carry import Session
 from nas.training.recipe import Recipe
 from nas.training.sharing import fingerprint
@@ -52,8 +52,8 @@ class Blockwise:
     size: int = 256
     momentum: float = 0.99
     lars: bool = False
-    images: int = 1024
-    calibration: int = 1024
+    images: int = 512
+    calibration: int = 512
 
     def begin(
         self, problem: Problem, data: Data, train: Part, recipe: Recipe, *, seed: int, device: torch.device
@@ -238,4 +238,4 @@ class InTurn:
             save(block.supernet, folder / f"block{n}.safetensors")
             rated = [(dict(arch.choices), score) for arch, score in block.rated]
             rows.append({"end": end, "input": block.space.input, "best": dict(block.best.choices), "paths": rated})
-        scores.write(folder, self.space, rows)
+        scores.write(folder, self.space, merged(self.space, [block.best for block in self.done]), rows)

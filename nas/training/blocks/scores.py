@@ -116,7 +116,11 @@ class Scores:
         return found[0].arch, self(found[0].arch)
 
 
-def write(folder: Path, space: Space, blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Leave scores in a folder; of each block: its "end", and "paths" as pairs of labels and score."""
-    made = {"kind": KIND, "space": space.name, "settings": dict(space.settings), "blocks": list(blocks)}
+def write(folder: Path, space: Space, best: Architecture, blocks: Sequence[Mapping[str, Any]]) -> None:
+    """Leave scores in a folder; of each block: its "end", and "paths" as pairs of labels and score.
+
+    best: the network of the blocks' best paths.
+    """
+    about = {"kind": KIND, "space": space.name, "settings": dict(space.settings), "best": dict(best.choices)}
+    made = {**about, "blocks": list(blocks)}
     write_text(folder / FILE, json.dumps(made))

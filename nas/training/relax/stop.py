@@ -14,9 +14,9 @@ from nas.derive import Mix, Way, derive, thresholded, uses
 from nas.space import Architecture, Space
 from nas.training.relax.distance import distance
 
-ROUNDS = 30
+ROUNDS = 50
 """Products with the Hessian, at most, for one eigenvalue."""
-CLOSE = 1e-2
+CLOSE = 1e-3
 """An eigenvalue that a round changes by a smaller share is found."""
 
 
