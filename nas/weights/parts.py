@@ -19,9 +19,9 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 class SearchOnly:
     """How the networks of a supernet differ from those that are trained alone.
 
-    affine: whether batch norms learn a scale and a shift; one-shot searches leave them out (Liu et al. 2019,
-    arXiv:1806.09055, section 3.1.1).
-    norm_after_pool: whether a batch norm that learns nothing stands behind each pooling of windows, as in the same
+    affine: whether batch norms learn a scale and a shift; the searches of DARTS (Liu et al. 2019, arXiv:1806.09055)
+    and of SPOS (Guo et al. 2020, arXiv:1904.00420) leave them out, by their released code.
+    norm_after_pool: whether a batch norm that learns nothing stands behind each pooling of windows, as in DARTS'
     search; what is pooled over the whole image has none.
     kernels: how a small kernel is had from a larger one where a layer's kernel is a choice: by its central taps, or by
     learned matrices behind them (`nas.weights.transforms`).

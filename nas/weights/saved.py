@@ -42,13 +42,12 @@ def save(supernet: Supernet, path: Path) -> None:
     """
     held = {name: value.detach().cpu().contiguous() for name, value in supernet.shared.state_dict().items()}
     about = {
-        "kind": KIND,
         "space": supernet.space.name,
-        "settings": json.dumps(dict(supernet.space.settings), sort_keys=True),
-        "seed": str(supernet.seed),
-        "parts": json.dumps(supernet.parts, sort_keys=True),
+        "settings": dict(supernet.space.settings),
+        "seed": supernet.seed,
+        "parts": supernet.parts,
     }
-    content = written(held, metadata=about)
+    content = written(held, metadata={KIND: json.dumps(about, sort_keys=True)})
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,13 +108,13 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def _said(about: Mapping[str, str]) -> _Said | None:
     """What a file says; None where it is no supernet's."""
-    if about.get("kind") != KIND:
-        return None
     try:
-        said = _Said(about["space"], json.loads(about["settings"]), int(about["seed"]), json.loads(about["parts"]))
-    except (KeyError, ValueError, RecursionError):
-        return None
-    return said if isinstance(said.settings, dict) and isinstance(said.parts, dict) else None
+        match json.loads(about.get(KIND, "")):
+            case {"space": str(space), "settings": dict(settings), "seed": int(seed), "parts": dict(parts)}:
+                return _Said(space, settings, seed, parts)
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _fix(said: _Said, space: Space) -> str:

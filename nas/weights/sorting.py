@@ -25,12 +25,13 @@ def sortable(space: Space, shapes: dict[str, tuple[int, ...]]) -> list[list[Axis
     """
     channels = Channels(shapes)
     try:
-        met, least = followed(space.root, space.input, channels), _least(space)
+        least = _least(space)
+        cropped = {(key, k) for key, shape in shapes.items() for k, n in enumerate(least.get(key, ())) if n < shape[k]}
+        met = followed(space.root, space.input, channels) if cropped else set()
     except ValueError:
         return []
     if not all(any(path in met for path in accumulate(key.split("."), join)) for key in shapes):
         return []  # what was not met may read any of these channels
-    cropped = {(key, k) for key, shape in shapes.items() for k, n in enumerate(least.get(key, ())) if n < shape[k]}
     return [axes for axes in channels.free() if any((axis.key, axis.axis) in cropped for axis in axes)]
 
 
