@@ -3,7 +3,9 @@
 import hashlib
 import os
 import signal
+from typing import ClassVar
 
+from nas.executors.work import attempt, outcome
 from nas.problem import Metrics, Proposal
 from nas.roles import Failed, Infeasible, Lost
 
@@ -29,6 +31,20 @@ class Inline:
 
     def close(self):
         self._tasks = []
+
+
+class Here(Inline):
+    """Runs tasks in this process as a worker does, and says which."""
+
+    names: ClassVar = []
+
+    def submit(self, task):
+        Here.names.append(task.name)
+        super().submit(task)
+
+    def wait(self, seconds=None):
+        task = self._tasks.pop(0)
+        return [(task.trial, outcome(attempt(task, lambda report: None)))]
 
 
 def worth(arch) -> float:

@@ -1,13 +1,11 @@
 """`nas search --supernet`: one training, inherited ratings, a check, and a network trained on all images."""
 
 import json
-from typing import ClassVar
 
 import pytest
 
 from nas import searching
 from nas.errors import UserError
-from nas.executors.work import attempt, outcome
 from nas.finding import Finding
 from nas.handover import hand_over
 from nas.oneshot import told
@@ -15,23 +13,9 @@ from nas.options import Options
 from nas.settle import settle
 from nas.training.rules import RULES
 from tests.commands import typed
-from tests.inline import Inline
+from tests.inline import Here
 
 SMALL = {"widths": [4], "multipliers": [1.0], "depths": [1, 2], "kernels": [1, 3], "expands": [1, 2], "head": 8}
-
-
-class Here(Inline):
-    """Runs tasks in this process, and says which."""
-
-    names: ClassVar = []
-
-    def submit(self, task):
-        Here.names.append(task.name)
-        super().submit(task)
-
-    def wait(self, seconds=None):
-        task = self._tasks.pop(0)
-        return [(task.trial, outcome(attempt(task, lambda report: None)))]
 
 
 @pytest.fixture
