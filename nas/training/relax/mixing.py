@@ -22,7 +22,7 @@ class Mixing:
     squash: "softmax" over the options of a choice (Liu et al. 2019, arXiv:1806.09055, equation 2), or the "sigmoid" of
     each for itself (Chu et al. 2020, arXiv:1911.12126); a choice of (0, 1) then has one alpha.
     edges: whether the edges into one node are weighed too, by a softmax over the last alphas, the betas (Xu et al.
-    2020, arXiv:1907.05737, equation 4). They are the choices called alike but for a last "from..."; each option's
+    2020, arXiv:1907.05737, section 3.3). They are the choices called alike but for a last "from..."; each option's
     weight is multiplied by its edge's, so that `derive` ranks by the product. Sets of kept items are not learnt: all
     are kept, and `derive` picks the heaviest.
     """
