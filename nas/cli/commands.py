@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "design.Design",
         "The best network for a budget by a mathematical program, with a bound on all others. Needs no data.",
     ),
+    "specialise": (
+        "specialise.Specialise",
+        "From one supernet the best sub-network for each of several targets, without training, and exported.",
+    ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }

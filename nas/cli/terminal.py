@@ -54,7 +54,8 @@ def best(progress: Progress) -> str:
     if progress.best is None:
         return ""
     metrics = progress.best.metrics
-    return f"best {metrics['accuracy']:.4f} (trial {progress.best.id}, {count(metrics['params'])} params)"
+    value = metrics.get("accuracy", metrics.get("score", float("nan")))  # some ratings are scores
+    return f"best {value:.4f} (trial {progress.best.id}, {count(metrics['params'])} params)"
 
 
 @final
