@@ -34,7 +34,7 @@ from nas.tree import Chain, Choice
 from search_spaces.ops import Classifier, ConvNormAct, MBConv
 
 TABLE = Path(__file__).with_name("truth.csv")
-IMAGES, NETWORKS, EPOCHS, PASSES = 12_000, 64, 6, 18
+IMAGES, NETWORKS, EPOCHS, PASSES = 12_000, 64, 6, 12
 """Of training; networks trained alone, and for how many epochs; epochs of a supernet with one pass a step."""
 RULES_SEEDS = {"uniform": 3, "fair": 3, "sandwich": 3, "delayed": 3, "sorted": 3, "progressive": 1, "multi": 1}
 COST = {"uniform": 1.0, "fair": 3.0, "sandwich": 4.0, "delayed": 2.5, "sorted": 2.0, "progressive": 2.5, "multi": 1.0}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from experiments._oneshot import between, checked, named, searched
 from nas.experiment import Experiment
-from nas.problem import Problem, at_most
+from nas.problem import Problem, at_most, maximise, minimise
 from nas.roles import Strategy
 from nas.space import Json
 from nas.strategies import Program, Random
+from nas.strategies.nsga import NSGA2
 from nas.training import Recipe
 from nas.training.rules import Progressive, Uniform
 from nas.training.sharing import ByRule
@@ -65,4 +66,10 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
     problem = Problem(space, constraints=(at_most("macs", config.share * largest),))
     strategies: dict[str, Strategy] = {"program": Program(problem), "random": Random(problem)}
     found = searched(run, problem, data, rates["supernet"], config, strategies)
-    return {**made, **found, "check": checked(run, free, data, rates["supernet"], config)}
+    both = replace(free, objectives=(maximise("accuracy"), minimise("macs")))
+    rated = run.search(
+        both, strategy=NSGA2(both, population=10), evaluate=rates["supernet"], trials=config.trials, study="front"
+    )
+    front = [[round(t.metrics["accuracy"], 4), int(t.metrics["macs"])] for t in both.front(rated)]
+    check = checked(run, free, data, rates["supernet"], config)
+    return {**made, **found, "front (accuracy, MACs)": front, "check": check}

@@ -17,7 +17,7 @@ SMALL = {
 }
 TELLS = {
     "spos": {"evolution", "random", "check", "seconds"},
-    "ofa": {"progressive", "joint", "program", "random", "check"},
+    "ofa": {"progressive", "joint", "program", "random", "front (accuracy, MACs)", "check"},
     "depsilon": {"start 0", "start 0.5", "evolution", "random", "check"},
     "sortednet": {"alone", "sorted-1", "sorted-2", "sandwich-4", "check"},
     "vit_resnas": {"1 a batch", "2 a batch", "evolution", "random", "check"},

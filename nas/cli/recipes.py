@@ -16,6 +16,7 @@ from nas.cli.speak import Said, plain
 from nas.cli.terminal import Live, screen
 from nas.errors import UserError
 from nas.experiment import Experiment
+from nas.oneshot import told
 
 
 @final
@@ -93,7 +94,7 @@ def run_experiment(name: str, args: list[str]) -> Said | None:
         if isinstance(shown, Live):
             shown.stop()
         made.close()
-    rows = [f"{k}: {v}" for k, v in said.items()]
+    rows = [told(v) if k == "check" and v else f"{k}: {v}" for k, v in said.items()]
     return Said({"run": str(made.folder), "experiment": name, **plain(said)}, (*rows, f"run: {made.folder}"))
 
 
