@@ -78,9 +78,9 @@ class Experiment:
         """What `make` makes (plain values), or what an earlier start of this run made."""
         return self.run.once(name, make)
 
-    def data(self, spec: str) -> Data:
-        """A data set, train and validation alone."""
-        return load(spec, seed=self.seed)
+    def data(self, spec: str, image_size: int = 0) -> Data:
+        """A data set, train and validation alone; image_size: the side its images are brought to, 0 for their own."""
+        return load(spec, seed=self.seed, image_size=image_size or None)
 
     def space(self, name: str, data: Data, **settings: Any) -> Space:
         """A space for the images of a data set."""
@@ -88,8 +88,12 @@ class Experiment:
 
     def scratch(self, space: Space, data: Data, *, epochs: int, images: int = 0, rated: int = 0) -> Scratch:
         """The evaluator that trains from scratch, on so many images, and rates on so many; 0 for all."""
-        source = Source(data.info.spec, self.seed, data.info.hash, images)
+        source = self._source(data, images)
         return Scratch(space, source, Recipe(epochs=epochs), rated=rated)
+
+    def _source(self, data: Data, images: int) -> Source:
+        _, height, width = data.info.input
+        return Source(data.info.spec, self.seed, data.info.hash, images, height if height == width else None)
 
     def shared(
         self,
@@ -106,7 +110,7 @@ class Experiment:
 
         seed: added to the run's, for several trainings of one kind.
         """
-        source = Source(data.info.spec, self.seed, data.info.hash, images)
+        source = self._source(data, images)
         return trained(
             self.run,
             self._screen,
@@ -134,7 +138,7 @@ class Experiment:
         self, space: Space, data: Data, folder: Path, *, calibration: int = CALIBRATION, images: int = 0
     ) -> Inherited:
         """The evaluator that rates by the weights of the supernet in a folder."""
-        source = Source(data.info.spec, self.seed, data.info.hash)
+        source = self._source(data, 0)
         return Inherited(space, source, folder, calibration, images)
 
     def rate(
@@ -164,11 +168,12 @@ class Experiment:
         images: int = 0,
         rated: int = 0,
         score: str = "accuracy",
+        study: str = "check-ratings",
     ) -> dict[str, Json] | None:
         """How the ratings rank `count` random members by what they reach when each is trained alone; None for 0.
 
         score: the metric of `evaluate` that ranks, larger is better. Kendall's tau with its bootstrap interval, beside
-        that of counting MACs and parameters.
+        that of counting MACs and parameters. study: of the ratings, another one for each evaluator of a run.
         """
         if not count:
             return None
@@ -176,7 +181,7 @@ class Experiment:
         archs = some(free, count, np.random.default_rng(self.seed + 2**31))
         alone = self.scratch(problem.space, data, epochs=epochs, images=images, rated=rated)
         real = self.rate(free, archs, alone, study="check", epochs=epochs)
-        said = self.rate(replace(free, objectives=(maximise(score),)), archs, evaluate, study="check-ratings")
+        said = self.rate(replace(free, objectives=(maximise(score),)), archs, evaluate, study=study)
         return judged(free, real, said, score=score, seed=self.seed)
 
     def search(

@@ -78,7 +78,7 @@ class Inherited:
     calibration: int = CALIBRATION
     images: int = 0
     limits: tuple[Constraint, ...] = ()
-    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __call__(self, proposal: Proposal, work: Work) -> Metrics:
         """Accuracy and loss on the validation images, and the latency where it is limited."""
