@@ -29,7 +29,7 @@ class Mixed:
     """
 
     inherited: Inherited
-    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __call__(self, proposal: Proposal, work: Work) -> Metrics:
         """Accuracy and loss of the best model, which it is (from 1), and the accuracy of each."""
@@ -58,7 +58,7 @@ class Mixed:
         data = self.inherited.source.load()
         size = min(self.inherited.images or len(data.validation), len(data.validation))
         whole = replace(self.inherited, images=size // BATCH * BATCH or size)
-        each = [replace(whole, supernet=folder / f"model{k}", kept={}) for k in range(1, count + 1)]
+        each = [replace(whole, supernet=folder / f"model{k}") for k in range(1, count + 1)]
         rater = each[0].rater(data)
         return rater, [rater.supernet, *(one.restored() for one in each[1:])]
 

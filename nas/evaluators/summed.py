@@ -22,7 +22,7 @@ class Summed:
 
     space: Space
     folder: Path
-    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __call__(self, proposal: Proposal, work: Work) -> Metrics:
         """The score, larger is better."""
