@@ -2,8 +2,8 @@
 
 python benchmarks/macro.py TABLE --data cifar10 --epochs 60 --rated 1000
 
-TABLE: a Parquet file with the columns arch (eight digits) and test_acc_mean (per cent, CIFAR-10). Without training, counting
-MACs has a tau of 0.556 there. Meant for a GPU; `--width 8 --epochs 2 --rated 20` tries it on a CPU.
+TABLE: a Parquet file with the columns arch (eight digits) and test_acc_mean (per cent, CIFAR-10). Without training,
+counting MACs has a tau of 0.556 there. Meant for a GPU; `--width 8 --epochs 2 --rated 20` tries it on a CPU.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main() -> None:
         order = np.argsort([-rated[a]["accuracy"] for a in archs])
         best = max(truth[archs[k]] for k in order[:10])
         print(f"tau {found.score} over {len(archs)} networks; {found.verdict} ({found.beside[found.best]})")
-        print(f"the best of the ten rated highest: {best:.2f}; of all: {max(truth.values()):.2f}; {run.timed()} s of training")
+        print(
+            f"best of the ten rated highest: {best:.2f}; of all: {max(truth.values()):.2f}; trained in {run.timed()} s"
+        )
     finally:
         run.close()
 

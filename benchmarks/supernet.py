@@ -150,8 +150,8 @@ def plain(kind: str, count: int) -> float:
 
 def apart(part: str, kind: str, said: argparse.Namespace) -> float:
     """One measurement in a process of its own."""
-    command = [sys.executable, __file__, "--only", part, kind, "--threads", str(said.threads), "--steps", str(said.steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    flags = ["--only", part, kind, "--threads", str(said.threads), "--steps", str(said.steps)]
+    done = subprocess.run([sys.executable, __file__, *flags], capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -87,8 +87,8 @@ class Search(Command):
     baseline: Annotated[Literal["random", "none"] | None, tyro.conf.arg(metavar="{random,none}")] = None
     """random: the best of random search at the same budget beside it. Default: only without --space and --data."""
     supernet: Annotated[str, tyro.conf.arg(metavar="RULE")] = ""
-    """Train one supernet by this path rule first, and rate candidates by the weights that they inherit from it:
-    uniform, fair, sandwich, delayed, sorted, multi, progressive. --epochs are its, and --check says what it is worth."""
+    """Train one supernet by this path rule first, and rate candidates by what they inherit from it:
+    uniform, fair, sandwich, delayed, sorted, multi, progressive. --epochs are its, --check says what it is worth."""
     check: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Networks trained alone, to see how far a supernet's ratings can be trusted. Default: 16 with --supernet."""
     final_epochs: Int = None
