@@ -133,8 +133,8 @@ class InTurn:
         self.block = blocks(self.space, self.method.ends, best)[k]
         self.population = paths(self.block, [(block.space, block.best) for block in self.done])
         if 0 < self.method.population < len(self.population):
-            few = np.random.default_rng((self.seed, k)).choice(len(self.population), self.method.population, False)
-            self.population = [self.population[n] for n in sorted(few)]
+            kept = np.random.default_rng((self.seed, k)).choice(len(self.population), self.method.population, False)
+            self.population = [self.population[n] for n in sorted(kept)]
         self.learner = Learner(
             self.block,
             self.population,

@@ -99,8 +99,9 @@ class Scores:
         return Tables(self.space, parts)
 
     def best(self, limits: Sequence[Constraint] = ()) -> tuple[Architecture, float]:
-        """The architecture of the least sum within limits on params, macs and activations, proved; and its sum.
+        """The architecture of the least sum within limits on params, macs and activations, and its sum.
 
+        It is exact, as far as `nas.programs.choose` is: a program of many tied choices may stop before its proof.
         UserError where no network whose blocks were all rated keeps the limits.
         """
         if other := [limit.metric for limit in limits if limit.metric not in COSTS]:
