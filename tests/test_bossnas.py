@@ -274,8 +274,8 @@ def test_the_least_sum_under_a_limit_is_that_of_brute_force(space, ends, keep):
 
 def test_an_evaluator_gives_minus_the_sum_and_refuses_what_was_not_rated(tmp_path):
     half = [some[1:] for some in rows(SPACE, ENDS)]
-    rate = Summed(SPACE, tmp_path, {"scores": Scores.of(SPACE, ENDS, half)})
-    seen = set()
+    rate, seen = Summed(SPACE, tmp_path), set()
+    rate.kept["scores"] = Scores.of(SPACE, ENDS, half)
     for arch in SPACE:
         parts = [next((s for a, s in some if set(a.choices) <= set(arch.choices)), None) for some in half]
         seen.add(None in parts)
