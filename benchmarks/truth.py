@@ -2,9 +2,10 @@
 
 python benchmarks/truth.py alone        trains the networks alone and writes benchmarks/truth.csv
 python benchmarks/truth.py supernets    trains the supernets and prints Kendall's tau of each, beside counting
+python benchmarks/truth.py compare      which rule ranks better than which, by the mean of its supernets' ratings
 
-Both go on where they were stopped: `--out` names the folder. Fashion-MNIST, 12,000 training images; every supernet sees
-equally many images in its passes.
+The first two go on where they were stopped: `--out` names the folder. Fashion-MNIST, 12,000 training images; every
+supernet sees equally many images in its passes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from nas.oneshot import some
 from nas.options import Silent
 from nas.problem import Problem
 from nas.ranking import kendall, trust
+from nas.run import Run
 from nas.space import Architecture, Space
 from nas.training import Recipe
 from nas.training.rules import RULES
@@ -142,6 +144,33 @@ def supernets(out: Path | None, names: list[str]) -> None:
             print(f"{name}: mean tau {mean(taus):.3f}{spread} over {len(taus)} supernets", flush=True)
 
 
+CLAIMS = (("delayed", "sandwich"), ("fair", "uniform"), ("sandwich", "uniform"), ("uniform", "sorted"))
+"""Which rule is said to rank better than which, or to be better trained."""
+
+
+def compare(folders: list[Path]) -> None:
+    """Tau of the mean rating of each rule's supernets, and the differences with their intervals."""
+    archs, reached = table(small())
+    truth, found = [mean(r) for r in reached], dict[str, list[list[float]]]()
+    for folder in folders:
+        run = Run.read(folder)
+        for study in run.store.studies():
+            if study.endswith("-ratings"):
+                rated = {t.arch: t.metrics["accuracy"] for t in run.trials(study) if "accuracy" in t.metrics}
+                found.setdefault(study.split("-")[0], []).append([rated[a] for a in archs])
+        run.close()
+    means = {name: [mean(column) for column in zip(*rows, strict=True)] for name, rows in found.items()}
+    for name, ratings in means.items():
+        best = truth[max(range(len(archs)), key=ratings.__getitem__)]
+        rank = sum(t > best for t in truth) + 1
+        print(
+            f"{name} ({len(found[name])}): tau {trust(ratings, truth, {}).score}; rated best: {best:.4f}, rank {rank}"
+        )
+    for a, b in CLAIMS:
+        if a in means and b in means:
+            print(f"{a} less {b}: {trust(means[a], truth, {b: means[b]}).ahead}")
+
+
 def nas_rng(seed: int) -> Any:
     import numpy as np  # noqa: PLC0415
 
@@ -150,16 +179,18 @@ def nas_rng(seed: int) -> Any:
 
 def main() -> None:
     say = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    say.add_argument("part", choices=("alone", "supernets"))
-    say.add_argument("--out", type=Path, default=None)
-    say.add_argument("--repeats", type=int, default=2)
+    say.add_argument("part", choices=("alone", "supernets", "compare"))
+    say.add_argument("--out", type=Path, nargs="+", default=[None], help="one folder; several to compare")
+    say.add_argument("--repeats", type=int, default=1)
     say.add_argument("--networks", type=int, default=NETWORKS)
     say.add_argument("--rules", nargs="+", default=list(RULES_SEEDS))
     said = say.parse_args()
     if said.part == "alone":
-        alone(said.out, said.repeats, said.networks)
+        alone(said.out[0], said.repeats, said.networks)
+    elif said.part == "supernets":
+        supernets(said.out[0], said.rules)
     else:
-        supernets(said.out, said.rules)
+        compare(said.out)
 
 
 if __name__ == "__main__":
