@@ -214,7 +214,7 @@ def test_a_network_is_worth_what_its_best_model_makes_of_it(tmp_path, monkeypatc
     one = Inherited(SPACE, Source("toy", 0, "0" * 16), tmp_path, calibration=0)
     mixed, arch = pickle.loads(pickle.dumps(Mixed(one))), SPACE.parse("[1,2,1]")
     found = mixed(Proposal(arch), None)
-    each = [replace(one, supernet=tmp_path / f"model{k}", kept={}).rater()(arch) for k in (1, 2, 3)]
+    each = [replace(one, supernet=tmp_path / f"model{k}").rater()(arch) for k in (1, 2, 3)]
     assert [found[f"accuracy{k}"] for k in (1, 2, 3)] == [rated["accuracy"] for rated in each]
     assert found["accuracy"] == max(rated["accuracy"] for rated in each)
     assert each[int(found["model"]) - 1]["loss"] == found["loss"]
