@@ -26,7 +26,7 @@ class Config:
 
     data: str = "fashion-mnist"
     """What is classified: see `nas search --help`."""
-    images: int = 4000
+    images: int = 2000
     """Images that train, 0 for all."""
     widths: tuple[int, ...] = (8, 16, 24)
     """Channels of the stages; `--space ofa` has its own."""
@@ -36,9 +36,9 @@ class Config:
     """When the others join, as shares of the training: 0.556 in the paper; 0 is the sandwich of BigNAS."""
     ramp: float = 0.02
     """The share in which they come in: 5 of 270 epochs in the paper."""
-    epochs: int = 6
+    epochs: int = 5
     """Of each supernet: 270 in the paper."""
-    trials: int = 30
+    trials: int = 20
     """Networks rated by inherited weights, by each strategy."""
     alone: int = 3
     """Epochs of a network trained alone."""

@@ -27,17 +27,17 @@ class Config:
 
     data: str = "fashion-mnist"
     """What is classified: see `nas search --help`."""
-    images: int = 6000
+    images: int = 3000
     """Images that train, 0 for all."""
     space: str = "mobile"
     """`ofa` is the paper's, for images of 224."""
     widths: tuple[int, ...] = (8, 16, 24)
     """Channels of the stages of `mobile`."""
-    epochs: int = 5
+    epochs: int = 4
     """Of the whole training: 590 in the released code, on 32 GPUs."""
     share: float = 0.5
     """The search's limit on MACs, as a share of the largest network's."""
-    trials: int = 40
+    trials: int = 20
     """Networks rated by inherited weights, by each strategy: 16,000 in the paper, for its predictor."""
     alone: int = 3
     """Epochs of a network trained alone."""

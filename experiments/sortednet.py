@@ -24,7 +24,7 @@ class Config:
 
     data: str = "fashion-mnist"
     """What is classified: see `nas search --help`."""
-    images: int = 4000
+    images: int = 3000
     """Images that train, 0 for all."""
     widths: tuple[int, ...] = (4, 8, 12, 16)
     """Channels of the first stage, doubled in the next two; 16 in ResNet-32, whose sub-models the paper trains."""

@@ -27,7 +27,7 @@ class Config:
 
     data: str = "fashion-mnist"
     """What is classified: see `nas search --help`."""
-    images: int = 4000
+    images: int = 3000
     """Images that train, 0 for all."""
     embeds: tuple[int, ...] = (32, 24, 16)
     """Widths of the first stage, doubled in each next one: 256 224 192 176 160 in the paper's Tiny."""
@@ -41,7 +41,7 @@ class Config:
     """Sub-networks a batch, one training for each number: parts of 64 images in the paper."""
     share: float = 0.6
     """The limit on MACs, as a share of the largest network's: 0.51 in the paper's Tiny."""
-    trials: int = 40
+    trials: int = 20
     """Networks rated by inherited weights, by each strategy: 500 random ones and 20 rounds of 150 in the paper."""
     alone: int = 3
     """Epochs of a network trained alone: 300 in the paper."""
