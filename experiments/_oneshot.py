@@ -40,8 +40,9 @@ def searched(
 ) -> dict[str, Json]:
     """The best of each strategy, by the same number of ratings: what it inherits, and what it reaches trained alone."""
     best = {}
-    for name, strategy in strategies.items():
-        done = run.search(problem, strategy=strategy, evaluate=rate, trials=config.trials, study=name)
+    for k, (name, strategy) in enumerate(strategies.items()):  # other seeds, so that no two begin with the same draws
+        seed, trials = run.seed + k * 2**31, config.trials
+        done = run.search(problem, strategy=strategy, evaluate=rate, trials=trials, study=name, seed=seed)
         if done:
             best[name] = done[0]
     archs = list(dict.fromkeys(trial.arch for trial in best.values()))

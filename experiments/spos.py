@@ -37,7 +37,7 @@ class Config:
     """Of the supernet: 120 in the paper, with batches of 1024."""
     macs: float = 0.0
     """No network has more, 0 for no limit: 330e6 in the paper, for images of 224."""
-    trials: int = 20
+    trials: int = 30
     """Networks rated by inherited weights, by each strategy: 1,000 in the paper."""
     population: int = 10
     """Of evolution: 50 in the paper, of which half mutate and half cross."""

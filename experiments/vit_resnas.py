@@ -41,7 +41,7 @@ class Config:
     """Sub-networks a batch, one training for each number: parts of 64 images in the paper."""
     share: float = 0.6
     """The limit on MACs, as a share of the largest network's: 0.51 in the paper's Tiny."""
-    trials: int = 20
+    trials: int = 30
     """Networks rated by inherited weights, by each strategy: 500 random ones and 20 rounds of 150 in the paper."""
     alone: int = 3
     """Epochs of a network trained alone: 300 in the paper."""
@@ -69,7 +69,7 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
         made[f"{count} a batch"] = {**reached, "spread": round(max(reached.values()) - min(reached.values()), 4)}
     largest = free.screen(between(free)["largest"]).metrics["macs"]
     problem = Problem(space, constraints=(at_most("macs", config.share * largest),))
-    evolution = Generations(problem, first=20, size=10, parents=5, mutations=5, crossovers=5, probability=0.3)
+    evolution = Generations(problem, first=10, size=10, parents=5, mutations=5, crossovers=5, probability=0.3)
     strategies: dict[str, Strategy] = {"evolution": evolution, "random": Random(problem)}
     found = searched(run, problem, data, rate, config, strategies)
     return {**made, **found, "check": checked(run, free, data, rate, config)}
