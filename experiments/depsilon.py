@@ -28,7 +28,7 @@ class Config:
     """What is classified: see `nas search --help`."""
     images: int = 2000
     """Images that train, 0 for all."""
-    widths: tuple[int, ...] = (8, 16, 24)
+    widths: tuple[int, ...] = (8, 16)
     """Channels of the stages; `--space ofa` has its own."""
     space: str = "mobile"
     """`ofa` is the paper's, for images of 224 (MobileNetV3) and of 32."""
@@ -36,7 +36,7 @@ class Config:
     """When the others join, as shares of the training: 0.556 in the paper; 0 is the sandwich of BigNAS."""
     ramp: float = 0.02
     """The share in which they come in: 5 of 270 epochs in the paper."""
-    epochs: int = 5
+    epochs: int = 4
     """Of each supernet: 270 in the paper."""
     trials: int = 20
     """Networks rated by inherited weights, by each strategy."""
