@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 import nas
 from nas.data import Data
 from nas.experiment import Experiment
@@ -91,7 +93,7 @@ def opened(study: Study, out: Path | None) -> Iterator[tuple[Experiment, Problem
 def alone(out: Path | None, repeats: int, networks: int) -> None:
     """Train the networks alone, `repeats` times each with other seeds, and write the table."""
     with opened(Study("alone", networks=networks), out) as (run, problem, data):
-        archs = some(problem, networks, nas_rng(run.seed))
+        archs = some(problem, networks, np.random.default_rng(run.seed))
         evaluate = run.scratch(problem.space, data, epochs=EPOCHS, images=IMAGES)
         found = [
             run.rate(problem, archs, evaluate, study=f"alone-{k}", epochs=EPOCHS, seed=run.seed + k)
@@ -169,12 +171,6 @@ def compare(folders: list[Path]) -> None:
     for a, b in CLAIMS:
         if a in means and b in means:
             print(f"{a} less {b}: {trust(means[a], truth, {b: means[b]}).ahead}")
-
-
-def nas_rng(seed: int) -> Any:
-    import numpy as np  # noqa: PLC0415
-
-    return np.random.default_rng(seed)
 
 
 def main() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from statistics import mean
-from typing import Protocol
 
-from experiments._oneshot import RATED
+from experiments._oneshot import RATED, Alone
 from nas.data import Data
 from nas.evaluators.summed import Summed
 from nas.experiment import Experiment
@@ -42,17 +41,6 @@ def ends(space: str, settings: Mapping[str, Json]) -> tuple[str, ...]:
         each, blocks = settings.get("layers", 4), len(settings.get("scales", (4, 3, 2, 2)))
         return tuple(f"layer{each * k}" for k in range(1, blocks + 1))
     return ("layer2", "layer4", "layer5")
-
-
-class Alone(Protocol):
-    """What a Config says of the networks that are trained alone."""
-
-    @property
-    def alone(self) -> int: ...
-    @property
-    def images(self) -> int: ...
-    @property
-    def check(self) -> int: ...
 
 
 def alone(

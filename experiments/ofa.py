@@ -56,13 +56,13 @@ def main(run: Experiment, config: Config) -> dict[str, Json]:
     shrinking = ByRule(Progressive(), {"kernels": "transform"})
     joint = ByRule(Uniform(), {"kernels": "transform"})
     recipe = Recipe(epochs=config.epochs, ema=0.0, weight_decay=3e-5)
-    made, rates = {}, {}
+    made, rates, sizes = {}, {}, between(free)
     for name, method in (("supernet", shrinking), ("joint", joint)):
         folder = run.shared(free, data, method, recipe=recipe, images=config.images, study=name)
         rates[name] = run.inherited(space, data, folder, images=2000)
-        reached = named(run, free, rates[name], between(free), f"{name}-ratings")
+        reached = named(run, free, rates[name], sizes, f"{name}-ratings")
         made[{"supernet": "progressive"}.get(name, name)] = {**reached, "seconds": run.timed(name)}
-    largest = free.screen(between(free)["largest"]).metrics["macs"]
+    largest = free.screen(sizes["largest"]).metrics["macs"]
     problem = Problem(space, constraints=(at_most("macs", config.share * largest),))
     strategies: dict[str, Strategy] = {"program": Program(problem), "random": Random(problem)}
     found = searched(run, problem, data, rates["supernet"], config, strategies)
