@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal, TypeAlias, final
+from typing import final
 
 import numpy as np
 
 from nas.graph import graph, signature
+from nas.objectives import Constraint, Goal, Metrics, Objective, at_most, maximise, minimise
 from nas.profile import measure
 from nas.space import Architecture, Json, Rng, Space
 from nas.tree import Choice, Label, Refused
 
-Metrics: TypeAlias = Mapping[str, float]
 COSTS = ("params", "macs", "activations")
 """The metrics that are read from the tree, without a device."""
 DRAWS = 100
@@ -35,50 +35,23 @@ class State(StrEnum):
 
 @final
 @dataclass(frozen=True)
-class Objective:
-    """A metric that is to be large, or small."""
-
-    metric: str
-    goal: Literal["max", "min"]
-
-
-@final
-@dataclass(frozen=True)
-class Constraint:
-    """A metric that must not be above a limit."""
-
-    metric: str
-    at_most: float
-
-
-def maximise(metric: str) -> Objective:
-    """The objective of a large metric."""
-    return Objective(metric, "max")
-
-
-def minimise(metric: str) -> Objective:
-    """The objective of a small metric."""
-    return Objective(metric, "min")
-
-
-def at_most(metric: str, limit: float) -> Constraint:
-    """The constraint that a metric is not above a limit."""
-    return Constraint(metric, limit)
-
-
-@final
-@dataclass(frozen=True)
 class Proposal:
     """What a strategy asks to be tried.
 
     budget: epochs, or whatever the evaluator counts; None for all. parent: the trial whose weights to start from.
-    note: what the strategy wants to read again when it is told.
+    note: what the strategy wants to read again when it is told; under "again" a number above 0 asks for a further
+    evaluation of a network that was rated, which is then no repeat.
     """
 
     arch: Architecture
     budget: int | None = None
     parent: int | None = None
     note: Mapping[str, Json] = field(default_factory=dict, hash=False)
+
+    @property
+    def again(self) -> int:
+        """Which further evaluation of a rated network this is, 0 for the first."""
+        return int(self.note.get("again", 0))
 
 
 @final
@@ -119,15 +92,17 @@ class Problem:
     """A space, what is wanted of its members, and the limits that they must keep."""
 
     space: Space
-    objectives: tuple[Objective, ...] = (Objective("accuracy", "max"),)
+    objectives: tuple[Goal, ...] = (Objective("accuracy", "max"),)
     constraints: tuple[Constraint, ...] = ()
 
     def value(self, metrics: Metrics) -> tuple[float, ...]:
         """The objectives, each turned so that larger is better; KeyError where one is missing."""
-        return tuple(metrics[o.metric] if o.goal == "max" else -metrics[o.metric] for o in self.objectives)
+        return tuple([o.of(metrics) for o in self.objectives])
 
     def violation(self, metrics: Metrics) -> float:
         """By how much the limits are broken, each as a share of its limit, summed; 0 where all are kept."""
+        if not self.constraints:
+            return 0.0
         over = (metrics[c.metric] - c.at_most for c in self.constraints if c.metric in metrics)
         limits = (abs(c.at_most) or 1.0 for c in self.constraints if c.metric in metrics)
         return sum(max(0.0, o) / limit for o, limit in zip(over, limits, strict=True))
@@ -147,8 +122,8 @@ class Problem:
         return sorted(front, key=lambda t: (tuple(-v for v in self.value(t.metrics)), t.id))
 
     def rates(self, metrics: Metrics) -> bool:
-        """Whether all objectives are there."""
-        return all(o.metric in metrics for o in self.objectives)
+        """Whether all that the objectives read is there."""
+        return self._reads <= metrics.keys()
 
     def screen(self, arch: Architecture) -> Screening:
         """The costs of an architecture and the first limit that it breaks, without a device.
@@ -162,6 +137,8 @@ class Problem:
         return self._screened[arch.key]
 
     def _screen(self, arch: Architecture) -> Screening:
+        if self.space.costs is not None:
+            return self._looked_up(arch)
         try:
             flat = graph(self.space.network(arch), self.space.input)
         except Exception as error:  # a user's node may raise anything, and one bad candidate ends no search
@@ -171,12 +148,24 @@ class Problem:
         total = measure(flat).total
         metrics = {"params": float(total.params), "macs": float(total.macs), "activations": float(total.activations)}
         same = self.space.same(arch) if self.space.same else name
-        if not reaches:
-            return Screening(metrics, same, "no path from input to output")
+        return Screening(metrics, same, self._broken(metrics) if reaches else "no path from input to output")
+
+    def _looked_up(self, arch: Architecture) -> Screening:
+        try:
+            metrics = self.space.costs(arch)  # type: ignore[misc]  # it is there: `_screen` asked
+        except KeyError:
+            return Screening({}, arch.key, "the table has no such row")
+        return Screening(metrics, self.space.same(arch) if self.space.same else arch.key, self._broken(metrics))
+
+    def _broken(self, metrics: Metrics) -> str:
+        """The first limit that is broken."""
         for limit in self.constraints:
             if limit.metric in metrics and metrics[limit.metric] > limit.at_most:
-                return Screening(metrics, same, f"{limit.metric} {metrics[limit.metric]:,.0f} > {limit.at_most:,.0f}")
-        return Screening(metrics, same, "")
+                have, most = (
+                    f"{v:,.0f}" if abs(v) >= 1000 else f"{v:g}" for v in (metrics[limit.metric], limit.at_most)
+                )
+                return f"{limit.metric} {have} > {most}"
+        return ""
 
     def sample(self, rng: Rng) -> Architecture:
         """A random member that keeps the limits known without a device: redrawn, and then moved towards a small one."""
@@ -232,6 +221,10 @@ class Problem:
         return self._smallest[metric]
 
     @cached_property
+    def _reads(self) -> frozenset[str]:
+        return frozenset(name for o in self.objectives for name in o.reads)
+
+    @cached_property
     def _screened(self) -> dict[str, Screening]:
         return {}
 
@@ -284,3 +277,20 @@ def _lowered(free: Problem, arch: Architecture, metric: str) -> tuple[float, str
                 if found[0] < best[0]:
                     best, changed = found, True
     return best
+
+
+__all__ = [
+    "COSTS",
+    "DRAWS",
+    "Constraint",
+    "Metrics",
+    "Objective",
+    "Problem",
+    "Proposal",
+    "Screening",
+    "State",
+    "Trial",
+    "at_most",
+    "maximise",
+    "minimise",
+]

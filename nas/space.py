@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final
 
 import numpy as np
 
@@ -77,6 +77,18 @@ class Spelling:
     parse: Callable[[str], Mapping[str, Label]]
 
 
+class Members(Protocol):
+    """The only architectures that a space has, where a tree with holes cannot say which: the rows of a sparse table."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Architecture]: ...
+    def draw(self, rng: Rng) -> Architecture:
+        """One of them, all equally likely."""
+
+    def nearest(self, arch: Architecture, *others: Architecture) -> Architecture:
+        """The one with the most labels in common, but none of the others."""
+
+
 @final
 @dataclass(frozen=True)
 class Space:
@@ -86,6 +98,8 @@ class Space:
     shares, relaxes: "" where it can share weights, or be relaxed; else the one-line reason why not.
     accepts: refuses a filled tree that is no member.
     same: the published name of the network that an architecture is, equal for equal ones, where the space has such.
+    costs: what is known of an architecture without a device, where a table says it and not the tree; KeyError where the
+    table does not know it. members: where these alone are members; what is decided then becomes the nearest of them.
     """
 
     name: str
@@ -97,16 +111,17 @@ class Space:
     accepts: Callable[[Node], bool] | None = None
     spelling: Spelling | None = None
     same: Callable[[Architecture], str] | None = None
+    costs: Callable[[Architecture], Mapping[str, float]] | None = None
+    members: Members | None = None
 
     def decide(self, pick: Pick) -> Architecture:
         """The architecture that `pick` makes: it is asked for each hole that is met, once a name.
 
         Raises Refused where the space does not accept it.
         """
-        made: dict[str, int] = {}
-        follow(self._plan, pick, made)
-        choices = self.choices
-        arch = Architecture(self.name, tuple(sorted([(name, choices[name].labels[k]) for name, k in made.items()])))
+        arch = self._decided(pick)
+        if self.members is not None:
+            return self.members.nearest(arch)
         if self.accepts is not None and not self.accepts(self.network(arch)):
             raise Refused(f"{self.name} refuses {arch.to_json()}")
         return arch
@@ -147,10 +162,14 @@ class Space:
     @cached_property
     def size(self) -> int:
         """How many architectures there are, exactly and without bound; where the space refuses some, by enumeration."""
+        if self.members is not None:
+            return len(self.members)
         return count(self._plan) if self.accepts is None else sum(1 for _ in self)
 
     def sample(self, rng: Rng) -> Architecture:
         """A random architecture: each hole that is met takes one of its options, all equally likely."""
+        if self.members is not None:
+            return self.members.draw(rng)
         return self._redraw(lambda: self.decide(lambda c: int(rng.random() * len(c.options))))
 
     def mutate(self, arch: Architecture, rng: Rng) -> Architecture:
@@ -170,7 +189,7 @@ class Space:
                     return k + (k >= c.index(old[target]))
                 return c.index(old[c.name]) if c.name in old else int(rng.random() * n)
 
-            return self.decide(pick)
+            return self.decide(pick) if self.members is None else self.members.nearest(self._decided(pick), arch)
 
         return self._redraw(draw)
 
@@ -190,13 +209,16 @@ class Space:
                 if other == label:
                     continue
                 new = {**arch.labels, name: other}
-                try:
-                    yield self.decide(lambda c, new=new: c.index(new[c.name]) if c.name in new else 0)  # type: ignore[misc]  # the default binds the loop's value
-                except Refused:
-                    continue
+                with suppress(Refused):
+                    made = self.decide(lambda c, new=new: c.index(new[c.name]) if c.name in new else 0)  # type: ignore[misc]  # the default binds the loop's value
+                    if made != arch:
+                        yield made
 
     def __iter__(self) -> Iterator[Architecture]:
         """Every architecture once, by an odometer over the holes as they are met."""
+        if self.members is not None:
+            yield from self.members
+            return
         path: list[list[int]] = []
         while True:
             at = 0
@@ -222,7 +244,7 @@ class Space:
 
     def parse(self, text: str) -> Architecture:
         """The architecture that a spelling, or its JSON, writes; ValueError or KeyError where it is no member."""
-        if text.lstrip().startswith("{") or self.spelling is None:
+        if '"choices"' in text or self.spelling is None:
             made = Architecture.from_json(text)
             labels, name = made.labels, made.space
         else:
@@ -253,6 +275,12 @@ class Space:
     @cached_property
     def _networks(self) -> dict[str, Node]:
         return {}
+
+    def _decided(self, pick: Pick) -> Architecture:
+        made: dict[str, int] = {}
+        follow(self._plan, pick, made)
+        choices = self.choices
+        return Architecture(self.name, tuple(sorted([(name, choices[name].labels[k]) for name, k in made.items()])))
 
     def _redraw(self, draw: Callable[[], Architecture]) -> Architecture:
         for _ in range(DRAWS):

@@ -17,7 +17,7 @@ from nas.data.augment import Augment
 from nas.data.part import Memory
 from nas.errors import UserError
 from nas.training import Recipe, fit, speed
-from nas.training.descent import Average, groups
+from nas.training.descent import Average, descend, groups, optimiser
 from nas.training.recipe import rate
 from nas.training.speed import Speed, choose
 from nas.training.steps import SPEED_FILE
@@ -178,3 +178,21 @@ def test_the_layout_reaches_the_convolutions() -> None:
     for layout in ("contiguous", "channels_last"):
         train(module, recipe=replace(RECIPE, epochs=1, layout=layout, ema=0.0))
     assert seen == [False] * (len(seen) // 2) + [True] * (len(seen) // 2)
+
+
+def test_channels_last_weights_go_down_as_contiguous_ones_do():
+    made = {}
+    for layout in (torch.contiguous_format, torch.channels_last):
+        for kind in ("sgd", "adamw"):
+            generator = torch.Generator().manual_seed(0)
+            conv = torch.nn.Conv2d(3, 5, 3, bias=False)
+            conv.weight.data = torch.randn(5, 3, 3, 3, generator=generator).to(memory_format=layout)
+            down = optimiser(conv, Recipe(optimiser=kind, epochs=1))
+            for _ in range(3):
+                conv.weight.grad = torch.randn(5, 3, 3, 3, generator=generator).to(memory_format=layout)
+                descend(down)
+            assert conv.weight.shape == conv.weight.grad.shape == (5, 3, 3, 3)
+            assert conv.weight.is_contiguous(memory_format=layout)
+            made[kind, layout] = conv.weight.detach()
+    for kind in ("sgd", "adamw"):
+        torch.testing.assert_close(made[kind, torch.contiguous_format], made[kind, torch.channels_last])

@@ -6,7 +6,7 @@ import copy
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from nas.training.recipe import Recipe
@@ -30,6 +30,34 @@ def optimiser(module: nn.Module, recipe: Recipe) -> Optimizer:
     if recipe.optimiser == "adamw":
         return AdamW(parts, lr=recipe.peak, fused=True)
     return SGD(parts, lr=recipe.peak, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+
+
+def descend(made: Optimizer) -> None:
+    """One step of an optimiser.
+
+    Its kernel knows contiguous tensors alone and copies all others first, which costs channels-last weights four times
+    the step. They are contiguous too, with their axes in another order: they are shown to it in that one.
+    """
+    weights = [weight for group in made.param_groups for weight in group["params"]]
+    turned = [weight for weight in weights if weight.grad is not None and _channels_last(weight)]
+    for weight in turned:
+        _turn(weight, made, (0, 2, 3, 1))
+    try:
+        made.step()
+    finally:
+        for weight in turned:
+            _turn(weight, made, (0, 3, 1, 2))
+
+
+def _channels_last(tensor: Tensor) -> bool:
+    return tensor.ndim == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _turn(weight: Tensor, made: Optimizer, order: tuple[int, ...]) -> None:
+    kept = [value for value in made.state[weight].values() if isinstance(value, Tensor) and value.ndim == 4]
+    for tensor in (weight, weight.grad, *kept):
+        if tensor is not None:
+            tensor.data = tensor.data.permute(order)
 
 
 @final

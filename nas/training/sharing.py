@@ -21,7 +21,7 @@ from nas.errors import UserError
 from nas.problem import Problem
 from nas.space import Architecture
 from nas.training.carry import Session
-from nas.training.descent import optimiser
+from nas.training.descent import descend, optimiser
 from nas.training.measure import Normal
 from nas.training.recipe import Recipe
 from nas.training.rules import Moment, Pass, Rule
@@ -145,7 +145,7 @@ class Sharing:
                 targets = logits.detach().softmax(1)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self._weights, self.recipe.clip, foreach=True)
-        self._optimiser.step()
+        descend(self._optimiser)
         return total / len(said.passes)
 
     def _passed(self, one: Pass, images: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from nas.data import Info, Part, batches
 from nas.data.augment import augment, default_augment, mixup
 from nas.training import checkpoint
-from nas.training.descent import Average, optimiser
+from nas.training.descent import Average, descend, optimiser
 from nas.training.measure import Normal, accuracy
 from nas.training.progress import clocks
 from nas.training.recipe import Recipe, rate
@@ -147,7 +147,7 @@ class Training:
         torch.autograd.backward(loss)
         if recipe.clip:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip, foreach=True)
-        self._optimiser.step()
+        descend(self._optimiser)
         return loss.detach()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:

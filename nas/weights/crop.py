@@ -33,13 +33,14 @@ def crop(tensor: Tensor, shape: Sequence[int], axes: Sequence[Axis] = ()) -> Ten
     """
     if len(shape) != tensor.dim():
         raise ValueError(f"a tensor of shape {tuple(tensor.shape)} cannot be cropped to {tuple(shape)}: other axes")
+    start = tensor.storage_offset()
     for axis, (have, want) in enumerate(zip(tensor.shape, shape, strict=True)):
         if want > have:
             raise ValueError(f"axis {axis} of a tensor of shape {tuple(tensor.shape)} is too small for {tuple(shape)}")
-        if want != have:
-            central = axes[axis] == "central" if axes else axis > 1
-            tensor = tensor.narrow(axis, (have - want) // 2 if central else 0, want)
-    return tensor
+        if want != have and (axes[axis] == "central" if axes else axis > 1):
+            start += (have - want) // 2 * tensor.stride(axis)
+    # One view, not one for each axis: so its gradient is laid out like the tensor at once, and is not copied again.
+    return tensor.as_strided(shape, tensor.stride(), start) if tuple(shape) != tuple(tensor.shape) else tensor
 
 
 def tensors(module: nn.Module) -> dict[str, Part]:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from nas.graph import graph
 from nas.space import Architecture, Space
 from nas.training.blocks.lars import Lars
-from nas.training.descent import groups, optimiser
+from nas.training.descent import descend, groups, optimiser
 from nas.training.recipe import Recipe, rate
 from nas.training.seeds import seeded
 from nas.weights import Supernet
@@ -144,7 +144,7 @@ class Learner:
             total += loss.detach() / len(archs)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self._weights, self.recipe.clip, foreach=True)
-        self._optimiser.step()
+        descend(self._optimiser)
         self._follow(momentum(step, self.steps, self.first))
         found = functional.normalize(goals[0][0], dim=1)
         return total, found.std(0).mean() * found.shape[1] ** 0.5

@@ -1,0 +1,1 @@
+"""Judging strategies on tables of what others measured."""
