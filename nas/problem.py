@@ -130,11 +130,11 @@ class Problem:
 
         A network with no path from its input to its output is infeasible, and so is one whose tree cannot be read.
         """
-        if arch.key not in self._screened:
+        if arch not in self._screened:
             if len(self._screened) >= 4096:
                 self._screened.clear()
-            self._screened[arch.key] = self._screen(arch)
-        return self._screened[arch.key]
+            self._screened[arch] = self._screen(arch)
+        return self._screened[arch]
 
     def _screen(self, arch: Architecture) -> Screening:
         if self.space.costs is not None:
@@ -160,7 +160,7 @@ class Problem:
     def _broken(self, metrics: Metrics) -> str:
         """The first limit that is broken."""
         for limit in self.constraints:
-            if limit.metric in metrics and metrics[limit.metric] > limit.at_most:
+            if limit.metric in metrics and not metrics[limit.metric] <= limit.at_most:  # NaN keeps none
                 have, most = (
                     f"{v:,.0f}" if abs(v) >= 1000 else f"{v:g}" for v in (metrics[limit.metric], limit.at_most)
                 )
@@ -225,7 +225,7 @@ class Problem:
         return frozenset(name for o in self.objectives for name in o.reads)
 
     @cached_property
-    def _screened(self) -> dict[str, Screening]:
+    def _screened(self) -> dict[Architecture, Screening]:
         return {}
 
     @cached_property
