@@ -20,6 +20,7 @@ from nas.tree import Choice, Label, Node, Pick, Refused, Shape, parts
 
 Json: TypeAlias = Any
 Rng: TypeAlias = np.random.Generator
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 DRAWS = 1000
 """How often a draw that a space refuses is repeated."""
 
@@ -50,7 +51,7 @@ class Architecture:
 
     def to_json(self) -> str:
         """The canonical JSON: sorted, without blanks."""
-        return json.dumps({"choices": self.labels, "space": self.space}, sort_keys=True, separators=(",", ":"))
+        return CANONICAL.encode({"choices": self.labels, "space": self.space})
 
     @staticmethod
     def from_json(text: str) -> Architecture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nas.space import Space
+from search_spaces.accel_nasbench import accel_nasbench
 from search_spaces.conv_chain import conv_chain
 from search_spaces.dartopti import dartopti
 from search_spaces.darts import darts
@@ -20,6 +21,7 @@ from search_spaces.mobile import mobile
 from search_spaces.mobilenet import mobilenet
 from search_spaces.nasbench101 import nasbench101
 from search_spaces.nasbench201 import nasbench201
+from search_spaces.nasbench_graph import nasbench_graph
 from search_spaces.nasbench_macro import nasbench_macro
 from search_spaces.nasnet import nasnet
 from search_spaces.nats_size import nats_size
@@ -36,6 +38,7 @@ from search_spaces.tabular import tabular
 from search_spaces.vit_resnas import vit_resnas
 
 SPACES: Mapping[str, Callable[..., Space]] = {
+    "accel_nasbench": accel_nasbench,
     "conv_chain": conv_chain,
     "dartopti": dartopti,
     "darts": darts,
@@ -52,6 +55,7 @@ SPACES: Mapping[str, Callable[..., Space]] = {
     "mobilenet": mobilenet,
     "nasbench101": nasbench101,
     "nasbench201": nasbench201,
+    "nasbench_graph": nasbench_graph,
     "nasbench_macro": nasbench_macro,
     "nasnet": nasnet,
     "nats_size": nats_size,

@@ -5,12 +5,14 @@ Over the networks of MobileNetV3 and of ProxylessNAS; a unit of depth d keeps it
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from nas.recorded import recorded
-from nas.space import Space
-from nas.tree import Chain, Choice, Identity, Node, Tree
+from nas.space import Architecture, Space, Spelling
+from nas.tree import Chain, Choice, Identity, Label, Node, Tree
 from search_spaces.ops.conv import ConvNormAct
 from search_spaces.ops.last_stage import LastStage
 from search_spaces.ops.pool import Classifier
@@ -114,7 +116,11 @@ def ofa(
     body["last"] = ConvNormAct(round_to(made.last * width, 8), 1, act=made.act)
     body["classifier"] = _head(made, width, classes, dropout)
     reason = "depths, kernels and expansions are numbers"
-    return Space("ofa", Chain.of(**body), tuple(input), relaxes=reason)
+    blocks = (max(depths),) * len(made.units)
+    side = None if resolutions else int(input[-1])
+    written = Subnets(blocks, made.single is not None, side, kernels[0], expands[0])
+    spelling = Spelling(written.spell, written.parse)
+    return Space("ofa", Chain.of(**body), tuple(input), relaxes=reason, spelling=spelling)
 
 
 def _block(
@@ -135,3 +141,64 @@ def _head(macro: Macro, width: float, classes: int, dropout: float) -> Node:
     if not macro.head:
         return Classifier(classes, dropout)
     return LastStage(round_to(macro.head * width, 8), classes, macro.act, bias=False, dropout=dropout)
+
+
+@final
+@dataclass(frozen=True)
+class Subnets:
+    """How the authors write a sub-network: {"ks", "e", "d", "r"}, kernels and expansions of all blocks, closed or not.
+
+    blocks: the most of each unit; single: whether one block more follows; side: of images, None where it is a choice.
+    kernel, expand: what is written for a closed block.
+    """
+
+    blocks: tuple[int, ...]
+    single: bool
+    side: int | None
+    kernel: int
+    expand: float
+
+    def names(self) -> list[tuple[int, int]]:
+        """The unit and the block of each place of a list, from 1."""
+        made = [(u, b) for u, most in enumerate(self.blocks, 1) for b in range(1, most + 1)]
+        return [*made, (len(self.blocks) + 1, 1)] if self.single else made
+
+    def spell(self, arch: Architecture) -> str:
+        """The JSON of an architecture."""
+        labels, names = arch.labels, [f"unit{u}.block{b}" for u, b in self.names()]
+        made = {
+            "ks": [labels.get(f"{name}.kernel", self.kernel) for name in names],
+            "e": [labels.get(f"{name}.expand", self.expand) for name in names],
+            "d": [labels[f"unit{u}.depth"] for u, _ in enumerate(self.blocks, 1)],
+            "r": [labels["resolution"] if self.side is None else self.side],
+        }
+        return json.dumps(made)
+
+    def parse(self, text: str) -> Mapping[str, Label]:
+        """The labels of JSON; those of closed blocks are left out. ValueError where it is no sub-network."""
+        try:
+            made = json.loads(text)
+            kernels, expands, depths = ([_number(n) for n in made[name]] for name in ("ks", "e", "d"))
+            side = made.get("r", self.side)
+            side = side[0] if isinstance(side, list) else side
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            kernels, expands, depths, side = [], [], [], None
+        names = self.names()
+        if not len(kernels) == len(expands) == len(names) or len(depths) != len(self.blocks):
+            what = f"{len(names)} kernels ks, {len(names)} expansions e, {len(self.blocks)} depths d"
+            raise ValueError(f"{text!r} is no sub-network of ofa; one is JSON of {what} and the side r of images")
+        if self.side is not None and side != self.side:
+            raise ValueError(f"the sub-network is for images of side {side}, the space for {self.side}")
+        labels: dict[str, Label] = {f"unit{u}.depth": depth for u, depth in enumerate(depths, 1)}
+        if self.side is None:
+            labels["resolution"] = _number(side)
+        for (u, b), kernel, expand in zip(names, kernels, expands, strict=True):
+            if u > len(depths) or b <= depths[u - 1]:
+                labels |= {f"unit{u}.block{b}.kernel": kernel, f"unit{u}.block{b}.expand": expand}
+        return labels
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return value

@@ -16,6 +16,7 @@ from nas.profile import profile
 from nas.testing import space_laws
 from search_spaces import (
     SPACES,
+    accel_nasbench,
     conv_chain,
     dartopti,
     darts,
@@ -32,6 +33,7 @@ from search_spaces import (
     mobilenet,
     nasbench101,
     nasbench201,
+    nasbench_graph,
     nasbench_macro,
     nasnet,
     nats_size,
@@ -115,6 +117,8 @@ MADE = [
     nasbench101((3, 8, 7), 3, vertices=5, edges=5, channels=4, modules=1),
     nasbench101((1, 9, 9), 2, vertices=6, edges=7, channels=5, stacks=2, modules=2),
     nats_size((1, 8, 5), 3, channels=(2, 4)),
+    nasbench_graph((5,), 3, ("gcn", "fc", "skip")),
+    accel_nasbench((3, 16, 16), 3, (2, 1), (1, 6)),
     nasbench_macro((3, 17, 16), 3, channels=4, head=8),
     shufflenet((3, 33, 20), 3, (0.2, 0.5, 1.6), stem=4, widths=(12, 20), depths=(2, 2), head=8),
     shufflenet((1, 8, 8), 3, stem=4, widths=(8, 12), depths=(2, 2), head=8),

@@ -15,9 +15,11 @@ from search_spaces.ops import Act, Conv, ConvNormAct, Linear, Norm
 from tests.tiny import over, small, space
 
 NOT_SHARING = {
+    "accel_nasbench": "it only decides",
     "conv_chain": "a layer reads a concatenation of layers that vary",
     "enas": "how many values a cell joins depends on what its blocks read",
     "nasbench101": "the channels of a vertex follow from which vertices feed the output",
+    "nasbench_graph": "it only decides",
     "nasnet": "how many values a cell joins depends on what its blocks read",
     "nats_size": "the skip of a cell has weights only where the channels before and in it differ",
     "tabular": "the input of a dense layer is as wide as what was picked before it",

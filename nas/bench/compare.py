@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, final
@@ -15,10 +17,13 @@ import numpy as np
 from nas import plugins
 from nas.bench.simulate import Course, simulate
 from nas.bench.table import Table
-from nas.problem import Constraint, Objective, Problem
+from nas.errors import UserError
+from nas.problem import Problem
 
 CHUNK = 5
 """Searches that a process does before it says so."""
+WORTH = 8.0
+"""Seconds of work for which further processes are started; that takes them some four seconds."""
 Watch: TypeAlias = Callable[[str, int], None]
 
 
@@ -33,15 +38,6 @@ class Budget:
     def __str__(self) -> str:
         parts = (f"{self.evals} evaluations" if self.evals else "", f"{self.seconds:g} s" if self.seconds else "")
         return " or ".join(filter(None, parts))
-
-
-@final
-@dataclass(frozen=True)
-class Wanted:
-    """What is searched for beside the search column: limits on costs, and further objectives."""
-
-    limits: tuple[Constraint, ...] = ()
-    more: tuple[Objective, ...] = ()
 
 
 @final
@@ -105,53 +101,51 @@ def compare(
     *,
     seeds: int,
     first: int = 0,
-    wanted: Wanted | None = None,
+    problem: Problem | None = None,
     processes: int = 0,
     watch: Watch = lambda strategy, done: None,
 ) -> Iterator[Result]:
     """Each strategy's searches with the seeds first, first + 1, ..., in as many processes as there are cores.
 
-    strategies: names, or FILE.py:NAME.
+    strategies: names, or FILE.py:NAME. problem: the table's, with limits or further objectives.
     """
-    problem = table.problem(*((wanted.limits, wanted.more) if wanted else ()))
-    for name in strategies:
-        plugins.strategy(name, problem)  # what cannot be made is refused before anything runs
-    processes = processes or len(os.sched_getaffinity(0))
+    problem = problem or table.problem()
+    for name in strategies:  # what cannot be made is refused before anything runs
+        if plugins.takes(name, "budgets") and not table.fidelities:
+            raise UserError(f"{name} trains for several lengths, {table.name} knows one", fix="choose another strategy")
+        plugins.strategy(name, problem, budgets=tuple(table.fidelities))
     numbers = range(first, first + seeds)
     chunks = [list(numbers[k : k + CHUNK]) for k in range(0, seeds, CHUNK)]
-    if processes == 1 or len(chunks) == 1:
-        _prepare(table, problem, threads=False)
-        yield from (_gathered(name, map(partial(_searched, name, budget), chunks), watch) for name in strategies)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _prepare, (table, problem)) as pool:
+    _GIVEN[:] = [(table, problem)]
+    with ExitStack() as stack:
+        pool: ProcessPoolExecutor | None = None
         for name in strategies:
-            yield _gathered(name, pool.map(partial(_searched, name, budget), chunks), watch)
-
-
-def _gathered(name: str, parts: Iterator[list[Course]], watch: Watch) -> Result:
-    courses: list[Course] = []
-    for part in parts:
-        courses += part
-        watch(name, len(courses))
-    return Result(name, tuple(courses))
+            work, began = partial(_searched, name, budget), time.monotonic()
+            courses = work(chunks[0])
+            watch(name, len(courses))
+            long = (time.monotonic() - began) * (len(chunks) - 1) > WORTH
+            if long and pool is None and processes != 1:
+                context = multiprocessing.get_context("spawn")
+                cores = processes or len(os.sched_getaffinity(0))
+                pool = stack.enter_context(ProcessPoolExecutor(cores, context, _prepare, (table, problem)))
+            for part in (pool.map if pool and long else map)(work, chunks[1:]):
+                courses += part
+                watch(name, len(courses))
+            yield Result(name, tuple(courses))
 
 
 _GIVEN: list[tuple[Table, Problem]] = []
 """What a process searches: sent to it once."""
 
 
-def _prepare(table: Table, problem: Problem, threads: bool = True) -> None:
+def _prepare(table: Table, problem: Problem) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # a core each; read when a strategy first imports a library of threads
     _GIVEN[:] = [(table, problem)]
-    if threads:
-        import torch  # noqa: PLC0415  # only a process of its own may change its threads
-
-        torch.set_num_threads(1)
 
 
 def _searched(name: str, budget: Budget, seeds: Sequence[int]) -> list[Course]:
     table, problem = _GIVEN[0]
-    make = partial(plugins.strategy, name)
+    make = partial(plugins.strategy, name, budgets=tuple(table.fidelities))
     return [
         simulate(table, make, evals=budget.evals, seconds=budget.seconds, seed=seed, problem=problem) for seed in seeds
     ]

@@ -54,7 +54,8 @@ class Timeline:
 
     def rewards(self) -> tuple[Array, Array]:
         """The first objective of each rated trial, larger is better, and when it was told: (r,), (r,)."""
-        rated = [(self.problem.value(t.metrics)[0], s) for t, s in zip(self.trials, self.at, strict=True) if _rated(t)]
+        told = [(t, s) for t, s in zip(self.trials, self.at, strict=True) if t.state in (State.DONE, State.REPEAT)]
+        rated = [(self.problem.value(t.metrics)[0], s) for t, s in told if self.problem.rates(t.metrics)]
         both = np.array(rated, float).reshape(-1, 2)
         return both[:, 0], both[:, 1]
 
@@ -112,7 +113,7 @@ class _Events:
         self.now, self.asked, self.finished, self.free = 0.0, 0, 0, 0
         self.running: dict[int, tuple[Trial, int]] = {}
         self.heap: list[tuple[float, int]] = []
-        self.known: dict[tuple[str, int | None], Trial] = {}
+        self.known: dict[tuple[str, int | None, int], Trial] = {}
         self.repeats: dict[int, list[Trial]] = {}
         self.told: list[Trial] = []
         self.at: list[float] = []
@@ -152,7 +153,7 @@ class _Events:
 
     def begin(self, trial: Trial) -> None:
         screening = self.problem.screen(trial.arch)
-        first = self.known.get((screening.same, trial.proposal.budget))
+        first = self.known.get(_name(trial, screening.same))
         self.free += 1
         if screening.broken:
             self.tell(replace(trial, state=State.INFEASIBLE, metrics=screening.metrics, reason=screening.broken))
@@ -168,7 +169,7 @@ class _Events:
         took = self.seconds(trial.arch)
         if not 0 < took < math.inf:
             raise ValueError(f"an evaluation takes more than 0 seconds, got {took} for {trial.arch.to_json()}")
-        self.known[screening.same, trial.proposal.budget] = trial
+        self.known[_name(trial, screening.same)] = trial
         self.running[trial.id] = trial, len(self.spans)
         self.spans.append([self.now, self.now + took])
         heapq.heappush(self.heap, (self.now + took, trial.id))
@@ -178,7 +179,7 @@ class _Events:
         screening = self.problem.screen(trial.arch)
         took = self.spans[place][1] - self.spans[place][0]
         try:
-            metrics = {**screening.metrics, **self.value(trial.arch)}
+            metrics: Metrics = {**screening.metrics, **self.value(trial.arch)}
             trial = replace(trial, state=State.DONE, metrics=metrics, seconds=took)
         except Infeasible as limit:
             metrics = {**screening.metrics, **limit.metrics}
@@ -186,7 +187,7 @@ class _Events:
         except Failed as failed:
             metrics = screening.metrics
             trial = replace(trial, state=State.FAILED, metrics=metrics, reason=failed.reason, seconds=took)
-        self.known[screening.same, trial.proposal.budget] = trial
+        self.known[_name(trial, screening.same)] = trial
         self.finished += trial.state in (State.DONE, State.FAILED)
         self.tell(trial)
         for repeat in self.repeats.pop(trial.id, []):
@@ -203,6 +204,6 @@ class _Events:
         self.at.append(self.now)
 
 
-def _rated(trial: Trial) -> bool:
-    """Whether a trial has its evaluation's metrics, its own or those of the one that it repeats."""
-    return trial.state is State.DONE or (trial.state is State.REPEAT and len(trial.metrics) > 0)
+def _name(trial: Trial, same: str) -> tuple[str, int | None, int]:
+    """What two trials have in common of which the second is a repeat."""
+    return same, trial.proposal.budget, trial.proposal.again

@@ -64,7 +64,7 @@ class _Search:
         seed: int,
     ) -> None:
         self.table, self.problem, self.seed = table, problem, seed
-        self.more = tuple(o.metric for o in problem.objectives[1:])
+        self.more = tuple(name for o in problem.objectives[1:] for name in o.reads if name in table.columns)
         self.strategy, self.course = make(problem), Course()
         self.seen: set[tuple[int, int | None]] = set()
         self.best: tuple[int, float, int] | None = None
@@ -133,8 +133,8 @@ class _Search:
         course.report.append(report)
 
     def choose(self) -> None:
-        """The best that was told, or what the strategy says where it weighs that itself."""
-        chosen = getattr(self.strategy, "chosen", None)
+        """The best that was told; where another column judges, what the strategy says, if it weighs that itself."""
+        chosen = getattr(self.strategy, "chosen", None) if self.table.report != self.table.search else None
         arch = chosen() if chosen is not None else None
         if arch is not None:
             self.course.chosen = self.both(self.table.row[arch])

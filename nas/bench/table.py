@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nas.bench.known import Known
 from nas.errors import UserError, nearest
 from nas.problem import Constraint, Metrics, Objective, Problem
 from nas.roles import Array
@@ -50,8 +52,8 @@ class Table:
 
     @cached_property
     def row(self) -> Mapping[Architecture, int]:
-        """The number of the row of an architecture."""
-        return {arch: n for n, arch in enumerate(self.archs)}
+        """The number of the row of an architecture, or of one that is the same network."""
+        return Known({arch: n for n, arch in enumerate(self.archs)}, self.space.same)
 
     @property
     def best(self) -> float:
@@ -60,13 +62,18 @@ class Table:
         return float(np.nanmax(column) if self.goal == "max" else np.nanmin(column))
 
     def problem(self, limits: tuple[Constraint, ...] = (), more: tuple[Objective, ...] = ()) -> Problem:
-        """What a strategy is given: the space, whose costs are looked up, the search column, and limits on costs."""
+        """What a strategy is given: the space, whose costs are looked up, the search column, and limits on costs.
+
+        Each row counts for itself: equal networks were measured apart.
+        """
         for limit in limits:
             if limit.metric not in self.columns:
                 raise nearest(limit.metric, self.columns, what=f"column of {self.name}")
         known = dict.fromkeys((*self.costs, *(c.metric for c in limits)))
         looked_up = Costs({name: self.columns[name] for name in known}, self.row)
-        return Problem(replace(self.space, costs=looked_up), (Objective(self.search, self.goal), *more), limits)
+        return Problem(
+            replace(self.space, costs=looked_up, same=None), (Objective(self.search, self.goal), *more), limits
+        )
 
     def column(self, budget: int | None) -> str:
         """The column that a budget buys; UserError where there is no such budget."""
@@ -158,7 +165,7 @@ class Rows:
         return {arch: n for n, arch in enumerate(self.archs)}
 
     @cached_property
-    def _codes(self) -> tuple[list[str], Array, dict[str, dict[object, int]]]:
+    def _codes(self) -> tuple[list[str], NDArray[np.int16], dict[str, dict[object, int]]]:
         names = sorted({name for arch in self.archs for name, _ in arch.choices})
         known: dict[str, dict[object, int]] = {name: {None: -1} for name in names}
         codes = np.full((len(self.archs), len(names)), -1, dtype=np.int16)

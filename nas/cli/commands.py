@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "specialise.Specialise",
         "From one supernet the best sub-network for each of several targets, without training, and exported.",
     ),
+    "bench": (
+        "bench.Bench",
+        "What strategies find on a table of measured networks, beside random search, in simulated time.",
+    ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }

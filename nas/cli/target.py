@@ -67,7 +67,7 @@ def target(said: str, *, space: str | None = None, seed: int = 0, settings: Mapp
 def _written(said: str, given: str, space: str | None, settings: Mapping[str, Json]) -> Target:
     """An architecture in JSON, or as its space spells it."""
     what = said[:80]
-    if given.startswith("{"):
+    if given.startswith("{") and (space is None or '"choices"' in given):  # a spelling may be JSON too
         held = plugins.held(given, what)
         made, arch = plugins.architecture({**held, "file": space} if space else held, what, **settings)
     else:

@@ -11,6 +11,8 @@ from itertools import islice, pairwise
 
 import numpy as np
 
+from nas.decision import decides_only
+from nas.errors import UserError
 from nas.fill import fill
 from nas.graph import graph, signature
 from nas.profile import profile
@@ -37,6 +39,7 @@ def space_laws() -> Mapping[str, Callable[[Space], None]]:
         **sharing_laws(),
         "8 the profile equals torch's own counts": counts,
         "every network has a path, or says that it has none": connects,
+        "a space of decisions alone refuses to build": refuses,
     }
 
 
@@ -134,6 +137,8 @@ def sizes(network: Node, space: Space) -> dict[str, tuple[int, ...]]:
 
 def counts(space: Space) -> None:
     """Law 8: parameters, MACs and the shape, against torch on the meta device."""
+    if decides_only(space.root):
+        return
     import torch  # noqa: PLC0415  # the laws that build ask for torch
     from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415  # the same
 
@@ -159,6 +164,8 @@ def counts(space: Space) -> None:
 
 def connects(space: Space) -> None:
     """Equal networks have one name, and a network whose output ignores its input is told."""
+    if decides_only(space.root):
+        return
     for arch in drawn(space, 10):
         flat = graph(space.network(arch), space.input)
         name, reaches = signature(flat)
@@ -166,3 +173,20 @@ def connects(space: Space) -> None:
         check(name == again, f"{arch.key} has two names")
         empty = [op for op in flat.ops if op.kind == "zero"]
         check(reaches or bool(empty), f"{arch.key} has no zero, and yet no path")
+
+
+def refuses(space: Space) -> None:
+    """Whoever asks a space of decisions alone for a network is told so in one line, and its reasons say it too."""
+    if not decides_only(space.root):
+        return
+    from nas.build import build  # noqa: PLC0415  # the laws that build ask for torch
+
+    check(bool(space.shares and space.relaxes), f"{space.name} only decides, and yet shares weights or is relaxed")
+    network = space.network(drawn(space, 1)[0])
+    for ask in (build, profile):
+        try:
+            ask(network, space.input)
+        except UserError as error:
+            check("only a table" in str(error), f"{ask.__name__} of {space.name} says {error}")
+        else:
+            check(False, f"{ask.__name__} makes something of {space.name}, which only decides")
