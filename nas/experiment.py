@@ -16,6 +16,7 @@ from nas.data import Data, load
 from nas.errors import UserError
 from nas.evaluators import Scratch, Source
 from nas.evaluators.oneshot import Inherited
+from nas.evaluators.promoted import thin
 from nas.evaluators.rating import CALIBRATION
 from nas.oneshot import judged, some, trained
 from nas.options import Options, Screen, make_executor, refuse_missing, share
@@ -210,6 +211,7 @@ class Experiment:
             seed=self.seed if seed is None else seed,
             watch=self._screen.search,
         )
+        thin(self.run.folder / study, 0)  # nobody is promoted any more
         return best_of(problem, self.run.trials(study), trials)
 
     def close_workers(self) -> None:

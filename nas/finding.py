@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from nas.budgets import spent
 from nas.build import Network, build
 from nas.errors import ENVIRONMENT, INFEASIBLE, UserError
 from nas.evaluators.scratch import WEIGHTS
@@ -145,9 +146,17 @@ class Finding:
         return self.run.store.fact(FINAL) or {}
 
     def done(self, trials: int, study: str = "search") -> bool:
-        """Whether so many trials of a study are done or failed, or it ended because there were no more to try."""
+        """Whether so many trials of a study are done or failed, or it ended because there were no more to try.
+
+        Trials with a budget count by their part of a whole training, as in the loop.
+        """
         states, ended = self.run.counts(study), self.run.store.fact(ENDED) or {}
-        return states["done"] + states["failed"] >= trials or ended.get(study, 0) >= trials
+        if ended.get(study, 0) >= trials:
+            return True
+        full = 0 if self.experiment or self.settings.supernet else self.settings.epochs
+        return states["done"] + states["failed"] >= trials and spent(self.run.trials(study), full) >= trials * (
+            full or 1
+        )
 
     def nothing(self, study: str = "search") -> str:
         """Why no network was found, in one line."""

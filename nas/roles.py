@@ -29,7 +29,8 @@ class Strategy(Protocol):
 class Work(Protocol):
     """What a worker hands to an evaluator.
 
-    rng: of this trial alone; folder: this trial's, checkpoints live here; parent: the parent trial's folder.
+    rng: of this trial alone, and the same in one that goes on with its training; folder: this trial's, checkpoints live
+    here; parent: the parent trial's folder.
     """
 
     @property
@@ -85,6 +86,7 @@ class Task:
 
     name: for people, "search-7 / trial 12 mobile-3fa2"; seed: the study's; folder: the trial's own;
     timeout: in seconds, None for no limit; epochs: how many the evaluator will report, 0 where unknown.
+    origin: the trial in which a training began that this one goes on with, and whose numbers it draws; 0 for itself.
     """
 
     trial: int
@@ -97,6 +99,7 @@ class Task:
     needs: Needs = Needs()
     timeout: float | None = None
     epochs: int = 0
+    origin: int = 0
 
 
 @final

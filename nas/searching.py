@@ -15,6 +15,7 @@ from nas.alone import alone
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
 from nas.evaluators.oneshot import Inherited
+from nas.evaluators.promoted import thin
 from nas.evaluators.rating import CALIBRATION
 from nas.finding import CHECK, ENDED, FINAL, Finding
 from nas.oneshot import judged, some, trained
@@ -85,7 +86,8 @@ class _Main:
             return
         settings, problem = self.settings, self.settings.problem
         evaluate = self.evaluator()
-        proposes, epochs = plugins.strategy(strategy, problem), 0 if settings.supernet else settings.epochs
+        proposes = plugins.strategy(strategy, problem, **({} if settings.supernet else {"most": settings.epochs}))
+        epochs = 0 if settings.supernet else settings.epochs
         progress = self.searched(name, proposes, evaluate, seed, self.options.trials, epochs)
         self.run.store.put(ENDED, {**(self.run.store.fact(ENDED) or {}), name: self.options.trials})
         if progress.finished < self.options.trials:
@@ -102,7 +104,7 @@ class _Main:
             self.executor = make_executor(self.options, folder.name, self.screen)
         titles = {"search": "search", "check": "networks trained alone", "check-ratings": "their ratings"}
         self.screen.phase(titles.get(name, f"{self.options.baseline} search beside it"), trials, self.after(name))
-        return self.run.search(
+        progress = self.run.search(
             self.settings.problem,
             strategy=strategy,
             evaluate=evaluate,
@@ -112,6 +114,8 @@ class _Main:
             seed=seed,
             watch=self.watched(),
         )
+        thin(folder / name, 0)  # nobody is promoted any more
+        return progress
 
     def evaluator(self) -> Evaluator:
         """What rates candidates: a training of each, or what they inherit from a supernet, which is trained first."""

@@ -27,7 +27,7 @@ def settle(
     space_settings: Mapping[str, Json] | None = None,
     data: str = "",
     image_size: int | None = None,
-    strategy: str = "evolution",
+    strategy: str = "auto",
     seed: int = 0,
     limits: tuple[Constraint, ...] = (),
     epochs: int | None = None,
@@ -70,7 +70,10 @@ def settle(
     )
     if supernet:
         _refuse_unshared(supernet, made)
-    plugins.strategy(strategy, settings.problem)
+    plugins.strategy(strategy, settings.problem, **({} if supernet else {"most": settings.epochs}))
+    if supernet and plugins.takes(strategy, "budgets"):
+        fix = "leave out --supernet, or choose another strategy"
+        raise UserError(f"{strategy} trains for several lengths, a supernet rates without training", fix=fix)
     _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings

@@ -11,13 +11,15 @@ from typing import final
 
 import numpy as np
 
+from nas.best import averaged, best_of
+from nas.budgets import cost, length, origin
 from nas.errors import UserError
 from nas.problem import Metrics, Problem, Proposal, Screening, State, Trial
 from nas.roles import Evaluator, Executor, Failed, Infeasible, Lost, Needs, Outcome, Strategy, Task
 from nas.store import Store
 
 FREE = 50
-"""How many proposals a run may make for each trial that it was asked for, repeats and infeasible ones included."""
+"""How many proposals that cost nothing, repeats and infeasible ones, a run may make for each trial it was asked for."""
 LOSSES = 3
 """How often a trial is put back after its machine went away, before it counts as failed."""
 
@@ -41,7 +43,10 @@ class Terms:
 @final
 @dataclass
 class Progress:
-    """What a search looks like from outside, after each event."""
+    """What a search looks like from outside, after each event.
+
+    full: epochs of a whole training, 0 where unknown; spent: epochs of the trials that count (trials, where unknown).
+    """
 
     trials: int
     problem: Problem
@@ -50,11 +55,20 @@ class Progress:
     epochs: dict[int, int] = field(default_factory=dict)
     states: dict[State, int] = field(default_factory=dict)
     best: Trial | None = None
+    full: int = 0
+    spent: int = 0
+    told: dict[int, Trial] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
-        """How many trials count: done or failed."""
-        return self.states.get(State.DONE, 0) + self.states.get(State.FAILED, 0)
+        """How many whole trainings the trials that count, done or failed, are worth: their number, if all are whole."""
+        return self.spent // (self.full or 1)
+
+    @property
+    def wants(self) -> bool:
+        """Whether trials are wanted beside those that run."""
+        ahead = sum(cost(t, self.told, self.full) for t in self.running.values())
+        return self.spent + ahead < self.trials * (self.full or 1)
 
     @property
     def proposals(self) -> int:
@@ -64,13 +78,22 @@ class Progress:
     def add(self, trial: Trial) -> None:
         """Count a trial that ended."""
         self.states[trial.state] = self.states.get(trial.state, 0) + 1
+        self.told[trial.id] = trial
+        if trial.state in (State.DONE, State.FAILED):
+            self.spent += cost(trial, self.told, self.full)
         self.epochs.pop(trial.id, None)
         if trial.state is State.DONE:
             self.done.append(trial)
-            if self.problem.rates(trial.metrics) and (
-                self.best is None or self.problem.better(trial.metrics, self.best.metrics)
-            ):
+            if trial.proposal.again:
+                self.best = next(iter(best_of(self.problem, self.done)), None)
+            elif self.problem.rates(trial.metrics) and (self.best is None or self._beats(trial, self.best)):
                 self.best = trial
+
+    def _beats(self, one: Trial, other: Trial) -> bool:
+        """Whether one was trained longer, or as long and is better."""
+        if length(one) != length(other):
+            return length(one) > length(other)
+        return self.problem.better(one.metrics, other.metrics)
 
 
 Watch = Callable[[Progress], None]
@@ -89,6 +112,8 @@ def search(
     watch: Watch = lambda progress: None,
 ) -> Progress:
     """Try architectures until `trials` of them are done or failed; go on where an earlier start of the study stopped.
+
+    Trials with a budget count by the part of a whole training, `terms.epochs`, that they train themselves.
 
     Raises UserError where the ledger does not fit the strategy.
     """
@@ -114,10 +139,10 @@ class _Study:
     ) -> None:
         self.problem, self.strategy, self.evaluate, self.executor = problem, strategy, evaluate, executor
         self.store, self.terms, self.seed, self.watch = store, terms, seed, watch
-        self.progress = Progress(trials, problem)
+        self.progress = Progress(trials, problem, full=terms.epochs)
         self.back: deque[Trial] = deque()
         self.last = 0
-        self.known: dict[tuple[str, int | None], Trial] = {}
+        self.known: dict[tuple[str, int | None, int], Trial] = {}
         self.repeats: dict[int, list[Trial]] = {}
         self.started: dict[int, float] = {}
 
@@ -142,7 +167,7 @@ class _Study:
                 self.strategy.tell(trial)
                 self.progress.add(trial)
                 if trial.state is not State.REPEAT:
-                    self.known[same[trial.id], trial.proposal.budget] = trial
+                    self.known[_name(trial, same[trial.id])] = trial
         self.back.extend(replace(t, state=State.RUNNING) for t in running.values())
 
     def run(self) -> None:
@@ -164,8 +189,8 @@ class _Study:
         """The next trial to begin: one that was put back, or what the strategy proposes while trials are wanted."""
         if self.back:
             return self.back.popleft()
-        progress = self.progress
-        if progress.finished + len(progress.running) >= progress.trials or self.last >= FREE * progress.trials:
+        counted = len(self.progress.running) + sum(self.progress.states.get(s, 0) for s in (State.DONE, State.FAILED))
+        if not self.progress.wants or self.last - counted >= FREE * self.progress.trials:
             return None
         proposal = self.strategy.ask(_rng(self.seed, self.last + 1))
         if proposal is None:
@@ -177,7 +202,7 @@ class _Study:
     def begin(self, trial: Trial) -> None:
         """Screen a trial before any device is asked, then submit it."""
         screening = self.problem.screen(trial.arch)
-        first = self.known.get((screening.same, trial.proposal.budget))
+        first = self.known.get(_name(trial, screening.same))
         if screening.broken:
             self.finish(replace(trial, state=State.INFEASIBLE, metrics=screening.metrics, reason=screening.broken))
         elif first is None or first.id == trial.id:
@@ -188,7 +213,7 @@ class _Study:
             self.repeat(trial, first)
 
     def submit(self, trial: Trial, screening: Screening) -> None:
-        self.known[screening.same, trial.proposal.budget] = trial
+        self.known[_name(trial, screening.same)] = trial
         self.progress.running[trial.id] = trial
         self.started[trial.id] = time.monotonic()
         self.executor.submit(
@@ -203,6 +228,7 @@ class _Study:
                 self.terms.needs,
                 self.terms.timeout,
                 trial.proposal.budget or self.terms.epochs,
+                origin(trial, self.progress.told).id,
             )
         )
 
@@ -217,7 +243,7 @@ class _Study:
             metrics: Metrics = {**screening.metrics, **outcome()}
             trial = replace(trial, state=State.DONE, metrics=metrics, seconds=seconds)
             if not self.problem.rates(metrics):
-                wanted = ", ".join(o.metric for o in self.problem.objectives)
+                wanted = ", ".join(name for o in self.problem.objectives for name in o.reads if name not in metrics)
                 trial = replace(trial, state=State.FAILED, reason="error", error=f"the evaluator gave no {wanted}")
         except Infeasible as limit:
             metrics = {**screening.metrics, **limit.metrics}
@@ -236,7 +262,7 @@ class _Study:
             trial = replace(
                 trial, state=State.FAILED, metrics=screening.metrics, reason="died", error=error, seconds=seconds
             )
-        self.known[screening.same, trial.proposal.budget] = trial
+        self.known[_name(trial, screening.same)] = trial
         self.finish(trial)
         for repeat in self.repeats.pop(trial.id, []):
             self.repeat(repeat, trial)
@@ -256,20 +282,13 @@ class _Study:
         self.progress.add(trial)
 
 
+def _name(trial: Trial, same: str) -> tuple[str, int | None, int]:
+    """What two trials have in common of which the second is a repeat."""
+    return same, trial.proposal.budget, trial.proposal.again
+
+
 def _rng(seed: int, trial: int) -> np.random.Generator:
     return np.random.default_rng((seed, trial))
 
 
-def best_of(problem: Problem, trials: list[Trial], count: int = 1) -> list[Trial]:
-    """The best done trials, best first; for several objectives the front first, then what it dominates."""
-    rated = [t for t in trials if t.state is State.DONE and problem.rates(t.metrics)]
-    ranked: list[Trial] = []
-    while rated and len(ranked) < count:
-        front = problem.front(rated)
-        ranked += front
-        chosen = {t.id for t in front}
-        rated = [t for t in rated if t.id not in chosen]
-    return ranked[:count]
-
-
-__all__ = ["Progress", "Proposal", "Terms", "Watch", "best_of", "search"]
+__all__ = ["Progress", "Proposal", "Terms", "Watch", "averaged", "best_of", "search"]

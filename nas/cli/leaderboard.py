@@ -102,14 +102,16 @@ def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iter
 def table(problem: Problem, trials: list[Trial], title: str) -> Table:
     """Trials as a table, in the order given."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("rank", "trial", "accuracy", "params", "MACs", "seconds"):
+    short = any(t.proposal.budget for t in trials)  # of several lengths, the longest stand first
+    for name in ("rank", "trial", *(("epochs",) if short else ()), "accuracy", "params", "MACs", "seconds"):
         made.add_column(name, justify="right")
     made.add_column("architecture", overflow="fold")
     for rank, t in enumerate(trials, 1):
         m = t.metrics
         arch = problem.space.spell(t.arch) if problem.space.spelling else t.arch.key
-        cells = (str(rank), str(t.id), f"{m['accuracy']:.4f}", count(m["params"]), count(m["macs"]), f"{t.seconds:.0f}")
-        made.add_row(*cells, arch)
+        cells = (f"{m['accuracy']:.4f}", count(m["params"]), count(m["macs"]), f"{t.seconds:.0f}")
+        epochs = (str(t.proposal.budget or "all"),) if short else ()
+        made.add_row(str(rank), str(t.id), *epochs, *cells, arch)
     return made
 
 

@@ -16,6 +16,7 @@ from nas.build import Network, build
 from nas.data import Data, Part, join, load, load_test, subset
 from nas.errors import ENVIRONMENT, UserError
 from nas.evaluators.latency import latency
+from nas.evaluators.promoted import MADE, take_up, thin
 from nas.files import write_text
 from nas.problem import Constraint, Metrics, Proposal
 from nas.profile import profile
@@ -61,6 +62,10 @@ class Source:
 class Scratch:
     """Rates a proposal by training it from scratch: accuracy and loss on the validation images.
 
+    A proposal with a budget is trained for so many epochs of the recipe's training, whose learning rate goes its way to
+    the recipe's last epoch: so a promoted one goes on with its parent's training, and is the training of the larger
+    budget to the last bit. That costs the short ones the end of the cosine, where accuracy rises most.
+
     limits: those that a device must measure, `latency_s`; a network that breaks one is not trained. rated: how many
     validation images rate it, 0 for all.
     """
@@ -77,7 +82,10 @@ class Scratch:
         data, device, seed = self.source.load(), device_of(), int(work.rng.integers(2**31))
         module, recipe = prepared(self.space, proposal, self.recipe, seed=seed)
         measured = self._measure(module.to(device), device)
-        recipe = replace(recipe, epochs=proposal.budget) if proposal.budget else recipe
+        until = proposal.budget or recipe.epochs
+        recipe = replace(recipe, epochs=max(recipe.epochs, until))
+        if proposal.budget:  # what has none goes on with no other's training, whoever its parent is
+            take_up(work.parent, work.folder)
         few = 0 < self.rated < len(data.validation)
         rated = subset(data.validation, self.rated, seed=self.source.seed) if few else data.validation
         with suited(self.space, proposal, recipe):
@@ -91,8 +99,9 @@ class Scratch:
                 device=device,
                 folder=work.folder,
                 report=work.report,
+                until=until,
             )
-        keep(module, fitted, work.folder)
+        keep(module, fitted, work.folder, whole=until == recipe.epochs)
         return {**fitted.metrics, **measured}
 
     def _measure(self, module: torch.nn.Module, device: torch.device) -> Mapping[str, float]:
@@ -168,8 +177,11 @@ def suited(space: Space, proposal: Proposal, recipe: Recipe) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def keep(module: torch.nn.Module, fitted: Fitted, folder: Path) -> None:
-    """Leave the weights and how they were made in a folder, and drop the checkpoint."""
+def keep(module: torch.nn.Module, fitted: Fitted, folder: Path, *, whole: bool = True) -> None:
+    """Leave the weights and how they were made in a folder, and drop the checkpoint.
+
+    whole: else the training may go on, and a study keeps the checkpoints of its best (`promoted.thin`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     save_file(tensors, folder / f".{WEIGHTS}")
@@ -181,10 +193,14 @@ def keep(module: torch.nn.Module, fitted: Fitted, folder: Path) -> None:
         "layout": fitted.layout,
         "compiled": fitted.compiled,
         "epochs": fitted.epochs,
+        "metrics": dict(fitted.metrics),
         "notes": list(fitted.notes),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
-    write_text(folder / "training.json", json.dumps(made, indent=1))
-    forget(folder)
+    write_text(folder / MADE, json.dumps(made, indent=1))
+    if whole:
+        forget(folder)
+    else:
+        thin(folder.parent)

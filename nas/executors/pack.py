@@ -72,5 +72,5 @@ def pack(evaluate: Evaluator) -> bytes:
 
 def fields(task: Task) -> dict[str, Any]:
     """What a worker is told of a task beside its evaluator."""
-    told = ("trial", "name", "proposal", "seed", "folder", "parent", "epochs")
+    told = ("trial", "name", "proposal", "seed", "folder", "parent", "epochs", "origin")
     return {name: getattr(task, name) for name in told}

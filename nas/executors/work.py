@@ -50,7 +50,7 @@ def attempt(task: Task, send: Callable[[Report], None]) -> Result:
     """
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng((task.seed, task.trial, 1))
+        rng = np.random.default_rng((task.seed, task.origin or task.trial, 1))
         with logged(task.folder / LOG):
             found: object = task.evaluate(task.proposal, Bench(task.trial, rng, task.folder, task.parent, send))
         return checked(found)

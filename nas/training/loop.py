@@ -51,20 +51,23 @@ def fit(
     device: torch.device,
     folder: Path | None,
     report: Report,
+    until: int | None = None,
 ) -> Fitted:
     """Train a module in place, and leave the averaged weights in it, in evaluation mode, contiguous, in fp32.
 
     A checkpoint is written to the folder after each epoch, before `report` is told; what `report` raises goes through.
     A later call with the same arguments goes on from there with the numbers of a training that was never stopped.
+    until: the last epoch, where that is not the recipe's; the rate goes its way to the recipe's, so that a training of
+    few epochs is the beginning of a long one, and a later call with a larger `until` makes it that one.
     Raises Diverged where the loss or the weights are not finite, and UserError where the disk is full.
     """
     # Cudnn's fastest kernels may add in another order each time.
     with seeded(seed, device), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         if validation is not None:
             validation = on_device(validation, device)
-        training = Training(module, on_device(train, device), info, recipe, seed=seed, device=device)
+        training = Training(module, on_device(train, device), info, recipe, seed=seed, device=device, until=until)
         notes = training.start(folder)
-        while training.epoch < recipe.epochs:
+        while training.epoch < training.until:
             start = time.perf_counter()
             training.run_epoch()
             training.measure(validation)

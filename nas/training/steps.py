@@ -44,9 +44,18 @@ class Training:
     """
 
     def __init__(
-        self, module: nn.Module, train: Part, info: Info, recipe: Recipe, *, seed: int, device: torch.device
+        self,
+        module: nn.Module,
+        train: Part,
+        info: Info,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+        until: int | None = None,
     ) -> None:
         self.module, self.train, self.info, self.recipe, self.device = module.to(device), train, info, recipe, device
+        self.until = recipe.epochs if until is None else min(until, recipe.epochs)
         if not len(train):
             raise ValueError("a training needs at least one image")
         self.batch = min(recipe.batch_size, len(train))
@@ -64,6 +73,8 @@ class Training:
         saved, note = checkpoint.read(folder) if folder is not None else (None, "")
         if saved is not None and saved.get("fingerprint") != self._print:
             saved, note = None, f"{folder} holds the checkpoint of another training: training starts afresh"
+        if saved is not None and saved["epoch"] > self.until:
+            saved, note = None, f"{folder} holds a checkpoint after epoch {self.until}: training starts afresh"
         notes = [note] if note else []
         if saved is not None and saved["device"] != self.device.type:
             notes.append(f"begun on {saved['device']}, goes on on {self.device.type}: its numbers are not repeatable")
@@ -171,7 +182,7 @@ class Training:
             self._average.settle()
         if validation is None:
             return
-        speed = self.speed if self.epoch < self.recipe.epochs else Speed(layout=self.speed.layout)
+        speed = self.speed if self.epoch < self.until else Speed(layout=self.speed.layout)
         module = self.module if self._average is None else self._average.module
         found = accuracy(module, validation, self.info, device=self.device, speed=speed)
         if not math.isfinite(found["loss"]):
