@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from nas.errors import UserError
+from nas.space import Architecture
 from nas.tree import Choice
 
 
@@ -44,6 +45,14 @@ class Skips:
         return True
 
 
+class Drawn(NamedTuple):
+    """An architecture, the logarithm of its probability, and the sum of the entropies of its picks, in nats."""
+
+    arch: Architecture
+    log_prob: float
+    entropy: float
+
+
 @final
 @dataclass(frozen=True)
 class Controller:
@@ -54,7 +63,10 @@ class Controller:
     as `tight`: the operations of a cell. So published policies stay near the uniform one: of five operations none gets
     more than 0.38. (The code also starts separable convolutions with a bias of 10, a prior that is left out here.)
     tied: choices of equal labels share embeddings and scores, as a cell's operations do in ENAS.
-    lr, epsilon: of Adam. entropy: what a nat of entropy is worth in the unit of the reward. decay: of the baseline.
+    layers: of the LSTM. weights: the first ones are uniform between minus this and this.
+    lr, epsilon, beta: of Adam; beta is of its first moment. ENAS's code has none, and a large epsilon, below which
+    steps shrink with the gradient. entropy: what a nat of entropy is worth in the unit of the reward.
+    decay: of the baseline.
     """
 
     units: int = 100
@@ -68,6 +80,9 @@ class Controller:
     entropy: float = 1e-4
     decay: float = 0.99
     skips: Skips | None = None
+    layers: int = 1
+    weights: float = 0.1
+    beta: float = 0.0
 
     def __post_init__(self) -> None:
         limits: tuple[tuple[str, float, float], ...] = (
@@ -79,6 +94,9 @@ class Controller:
             ("epsilon", 0, math.inf),
             ("entropy", 0, math.inf),
             ("decay", 0, 1 - 1e-9),
+            ("layers", 1, math.inf),
+            ("weights", 0, math.inf),
+            ("beta", 0, 1 - 1e-9),
         )
         for name, low, high in limits:
             if not low <= getattr(self, name) <= high:
@@ -94,7 +112,24 @@ class Controller:
         return self.bound / self.tighter if self.tight and name.endswith(self.tight) else self.bound
 
     @staticmethod
+    def nas_rl() -> Controller:
+        """The controller of Zoph and Le 2017 (arXiv:1611.01578, section 4.1): two layers of 35 units.
+
+        The paper does not print its baseline's decay; this one is 0.95.
+        """
+        return Controller(**PLAIN, units=35, layers=2, weights=0.08, lr=6e-4, entropy=0.0)
+
+    @staticmethod
+    def nasnet() -> Controller:
+        """The controller of NASNet's search (Zoph et al. 2018, arXiv:1707.07012, appendix A.2): 100 units, for PPO."""
+        return Controller(**PLAIN, units=100, lr=3.5e-4, entropy=1e-5)
+
+    @staticmethod
     def of(values: Mapping[str, Any]) -> Controller:
         """The controller of its fields as plain values, as `dataclasses.asdict` gives them."""
         skips = values.get("skips")
         return Controller(**{**values, "skips": None if skips is None else Skips(**skips)})
+
+
+PLAIN: Mapping[str, Any] = {"bound": 0.0, "tied": False, "epsilon": 1e-8, "beta": 0.9, "decay": 0.95}
+"""What a controller is without ENAS's additions: unbounded scores, of each choice for itself; Adam as published."""

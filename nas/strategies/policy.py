@@ -7,7 +7,6 @@ fed what was picked last and gives the probabilities of the next pick, in the or
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,20 +21,20 @@ from torch import Tensor, nn
 from nas.errors import UserError
 from nas.plan import Plan, follow, plan
 from nas.space import DRAWS, Architecture, Rng, Space
-from nas.strategies.controller import Controller
+from nas.strategies.controller import Controller, Drawn
+from nas.strategies.recurrent import Recurrent, rows_of
 from nas.tree import Choice, Refused
 
-WEIGHTS = 0.1
-"""First weights are uniform between minus this and this, as in ENAS."""
 KIND = "nas policy 1"
 
 
-class Drawn(NamedTuple):
-    """An architecture, the logarithm of its probability, and the sum of the entropies of its picks, in nats."""
+class Batch(NamedTuple):
+    """What a policy learns from at once: of each architecture its reward, baseline, and log-probability when drawn."""
 
-    arch: Architecture
-    log_prob: float
-    entropy: float
+    archs: Sequence[Architecture]
+    rewards: Tensor
+    baselines: Tensor
+    drawn: Tensor | None
 
 
 @final
@@ -50,15 +49,15 @@ class Policy:
         self.space, self.controller = space, controller or Controller()
         self._plan: Plan = plan(space.root)
         self._place = {name: k for k, name in enumerate(space.choices)}
-        rows = _rows(list(space.choices.values()), self.controller)
-        self._first = [some.start for some in rows]
-        self.module = Recurrent(self.controller, list(space.choices.values()), rows)
-        generator = torch.Generator().manual_seed(seed)
+        self.rows = rows_of(list(space.choices.values()), self.controller)
+        self._first = [some.start for some in self.rows]
+        self.module = Recurrent(self.controller, list(space.choices.values()), self.rows)
+        generator, first = torch.Generator().manual_seed(seed), self.controller.weights
         for weight in self.module.parameters():
-            nn.init.uniform_(weight, -WEIGHTS, WEIGHTS, generator=generator)
-        # Both as in the released code: no momentum, and a large epsilon, below which steps shrink with the gradient.
+            nn.init.uniform_(weight, -first, first, generator=generator)
+        betas = (self.controller.beta, 0.999)
         self._adam = torch.optim.Adam(
-            self.module.parameters(), lr=self.controller.lr, betas=(0.0, 0.999), eps=self.controller.epsilon
+            self.module.parameters(), lr=self.controller.lr, betas=betas, eps=self.controller.epsilon
         )
         self._sum, self._count = 0.0, 0
 
@@ -87,8 +86,18 @@ class Policy:
         """The sums of the entropies of the picks along each architecture: (n,), in nats, with gradients."""
         return self._read(archs)[1]
 
-    def surrogate(self, archs: Sequence[Architecture], rewards: Tensor, baseline: Tensor) -> Tensor:
+    def surrogate(
+        self,
+        archs: Sequence[Architecture],
+        rewards: Tensor,
+        baseline: Tensor,
+        drawn: Tensor | None = None,
+        clip: float = 0.0,
+    ) -> Tensor:
         """What is minimised, (n,), for rewards and baselines (n,) of architectures drawn from this policy.
+
+        drawn: (n,), their log-probabilities when they were drawn. With them it is the clipped objective of PPO
+        (Schulman et al. 2017, arXiv:1707.06347, equation 7), whose gradient is the same where the policy is still that.
 
         Its gradient is on average that of minus the expected reward, minus `controller.entropy` times the expected
         entropy, plus the pull on the skips. ENAS adds the entropy to the reward alone (its released code,
@@ -97,19 +106,51 @@ class Policy:
         log_prob, entropy, pull = self._read(archs)
         weight = self.controller.entropy
         gain = rewards + weight * entropy.detach() - baseline
-        loss = -log_prob * gain - weight * entropy
+        if drawn is None:
+            loss = -log_prob * gain - weight * entropy
+        else:
+            ratio = (log_prob - drawn).exp()
+            loss = -torch.minimum(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain) - weight * entropy
         return loss if self.controller.skips is None else loss + self.controller.skips.weight * pull
 
-    def step(self, archs: Sequence[Architecture], rewards: Sequence[float]) -> None:
-        """One step of Adam on the mean over architectures that were drawn since the last one, and their rewards."""
+    def step(
+        self,
+        archs: Sequence[Architecture],
+        rewards: Sequence[float],
+        *,
+        drawn: Sequence[float] | None = None,
+        clip: float = 0.2,
+        passes: int = 1,
+    ) -> None:
+        """Steps of Adam, `passes` of them, on the mean over architectures that were drawn, and their rewards.
+
+        drawn, clip: see `surrogate`; the baselines of all passes are those of the first.
+        """
+        batch = self.batch(archs, rewards, drawn)
+        for _ in range(passes):
+            self.descend([self.gradient(batch, clip)])
+
+    def batch(
+        self, archs: Sequence[Architecture], rewards: Sequence[float], drawn: Sequence[float] | None = None
+    ) -> Batch:
+        """What a step takes of architectures that were drawn; the baseline moves on."""
         if not archs or len(archs) != len(rewards) or not np.isfinite(rewards).all():
             raise ValueError(f"a step takes one finite reward for each architecture: {len(archs)}, got {list(rewards)}")
-        bonus = self.controller.entropy * self.entropy(archs).detach()
+        weight = self.controller.entropy
+        bonus = weight * self.entropy(archs).detach() if weight else torch.zeros(len(archs))
         baselines = [self._told(reward + float(extra)) for reward, extra in zip(rewards, bonus, strict=True)]
-        kind = next(self.module.parameters())
-        given, before = (torch.tensor(values).to(kind) for values in (list(rewards), baselines))
-        self._adam.zero_grad()
-        torch.autograd.backward(self.surrogate(archs, given, before).mean())
+        kind = next(self.module.parameters()).dtype
+        given, before = (torch.tensor(list(values), dtype=kind) for values in (rewards, baselines))
+        return Batch(archs, given, before, None if drawn is None else torch.tensor(list(drawn), dtype=kind))
+
+    def gradient(self, batch: Batch, clip: float = 0.2) -> list[Tensor]:
+        """That of the mean of the surrogate, a tensor for each weight."""
+        return list(torch.autograd.grad(self.surrogate(*batch, clip).mean(), list(self.module.parameters())))
+
+    def descend(self, gradients: Sequence[Sequence[Tensor]]) -> None:
+        """One step of Adam along the mean of gradients, of this policy or of copies of it."""
+        for weight, *parts in zip(self.module.parameters(), *gradients, strict=True):
+            weight.grad = sum(parts[1:], parts[0]) / len(parts)
         self._adam.step()
 
     def state(self) -> dict[str, Any]:
@@ -177,74 +218,6 @@ class Policy:
         return walk
 
 
-@final
-class Recurrent(nn.Module):
-    """The LSTM, an embedding of each option, and what scores each option; an option is a row, -1 is none.
-
-    rows: of the options of each choice. Its weights are as the memory was; whoever makes it fills them.
-    """
-
-    asked: Tensor
-    """(choices, options): which rows are options of a choice."""
-    limits: Tensor
-    """(choices,): of the scores, infinite for none."""
-    skips: Tensor
-    """(choices,): the row by which a choice is a skip, 0 where it is no choice of a skip."""
-
-    def __init__(self, controller: Controller, choices: Sequence[Choice], rows: Sequence[range]) -> None:
-        super().__init__()
-        units, options = controller.units, max((some.stop for some in rows), default=1)
-        self.controller = controller
-        with torch.device("meta"):  # torch would draw first weights from its global generator
-            self.lstm = nn.LSTM(units, units, batch_first=True)
-            self.embedding = nn.Embedding(options + 1, units)
-            self.scores = nn.Linear(units, options)
-        self.to_empty(device="cpu")
-        asked = torch.tensor([[k in some for k in range(options)] for some in rows]).reshape(-1, options)
-        pull = controller.skips
-        skips = [some.stop - 1 if pull and pull.of(choice) else 0 for choice, some in zip(choices, rows, strict=True)]
-        self.register_buffer("asked", asked.bool(), persistent=False)
-        self.register_buffer("limits", torch.tensor([controller.limit(c.name) for c in choices]), persistent=False)
-        self.register_buffer("skips", torch.tensor(skips), persistent=False)
-
-    def forward(self, places: Tensor, rows: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over the picks that are `there`, (n,): log-probability, entropy; and the mean pull on skips.
-
-        places, rows, there: (n, picks), which choice was asked, what was picked, and whether it was at all.
-        """
-        before = torch.cat((torch.full_like(rows[:, :1], -1), rows[:, :-1]), 1)
-        out, _ = self.lstm(self.embedding(before + 1))
-        each = self._log_probs(out, places)
-        log_prob = each.gather(2, rows[..., None])[..., 0]
-        entropy = -(each.exp() * each.masked_fill(~self.asked[places], 0)).sum(2)
-        return (log_prob * there).sum(1), (entropy * there).sum(1), self._pull(each, places, there)
-
-    @torch.no_grad()
-    def next(self, row: int, place: int, held: Any) -> tuple[Tensor, Any]:
-        """The log-probabilities of all rows, (options,), for the choice at a place, after a pick; and what to hold."""
-        out, held = self.lstm(self.embedding(torch.tensor([[row + 1]])), held)
-        return self._log_probs(out, torch.tensor([[place]]))[0, 0], held
-
-    def _log_probs(self, out: Tensor, places: Tensor) -> Tensor:
-        """(n, picks, options); scores are limit * tanh(score / temperature), as in ENAS (Bello et al. 2017)."""
-        scores, limit = self.scores(out) / self.controller.temperature, self.limits[places][..., None].to(out)
-        bounded = torch.where(limit.isinf(), scores, limit.nan_to_num(posinf=0.0) * scores.tanh())
-        return bounded.masked_fill(~self.asked[places], -torch.inf).log_softmax(2)
-
-    def _pull(self, each: Tensor, places: Tensor, there: Tensor) -> Tensor:
-        """The mean over an architecture's skips of the divergence of their chance from the target, (n,)."""
-        row = self.skips[places]
-        counts = there & (row > 0)
-        if self.controller.skips is None or not bool(counts.any()):
-            return each.new_zeros(len(each))
-        target, half = self.controller.skips.target, torch.tensor(0.5).log().to(each)
-        yes, no = (
-            torch.where(counts, each.gather(2, at.clamp(min=0)[..., None])[..., 0], half) for at in (row, row - 1)
-        )
-        pull = yes.exp() * (yes - math.log(target)) + no.exp() * (no - math.log(1 - target))
-        return (pull * counts).sum(1) / counts.sum(1).clamp(min=1)
-
-
 def save(policy: Policy, path: Path) -> None:
     """Write what a policy has learnt to a file, whole or not at all, with its space's name and how it was made."""
     about = {"kind": KIND, "space": policy.space.name, "controller": json.dumps(asdict(policy.controller))}
@@ -275,14 +248,3 @@ def restored(space: Space, path: Path) -> Policy:
             )
     policy.module.load_state_dict(held)
     return policy
-
-
-def _rows(choices: Sequence[Choice], controller: Controller) -> list[range]:
-    """The rows of each choice's options; choices of equal labels and limits have the same ones where they are tied."""
-    given: dict[Any, range] = {}
-    found, end = [], 0
-    for choice in choices:
-        key = (choice.labels, controller.limit(choice.name)) if controller.tied else choice.name
-        found.append(given.setdefault(key, range(end, end + len(choice.options))))
-        end = max(end, found[-1].stop)
-    return found
