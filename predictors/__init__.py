@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 
 from nas.roles import Predictor
 from predictors.ensemble import Forest
+from predictors.gp import GP
+from predictors.neural import Networks
 from predictors.ridge import Ridge
 
-PREDICTORS: Mapping[str, Callable[[], Predictor]] = {"forest": Forest, "ridge": Ridge}
+PREDICTORS: Mapping[str, Callable[[], Predictor]] = {
+    "forest": Forest,
+    "gp": GP,
+    "networks": Networks,
+    "ridge": Ridge,
+}
 """Every predictor by its name."""

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nas.roles import Array
-from nas.space import Architecture
+from nas.space import Architecture, Space
 from nas.tree import Label
 
 
@@ -32,4 +32,21 @@ class OneHot:
         for n, arch in enumerate(archs):
             hot = [place[pair] for pair in arch.choices if pair in place]
             rows[n, hot] = 1.0
+        return rows
+
+
+@final
+class Ordinal:
+    """A column for each choice of a space: the place of the label among its labels, -1 where the choice is not made."""
+
+    def __init__(self, space: Space) -> None:
+        self._columns = {name: k for k, name in enumerate(space.choices)}
+        self._places = {name: {label: k for k, label in enumerate(c.labels)} for name, c in space.choices.items()}
+
+    def __call__(self, archs: Sequence[Architecture]) -> Array:
+        """The rows: (n, choices)."""
+        rows = np.full((len(archs), len(self._columns)), -1.0)
+        for n, arch in enumerate(archs):
+            for name, label in arch.choices:
+                rows[n, self._columns[name]] = self._places[name][label]
         return rows

@@ -1,0 +1,173 @@
+"""A Gaussian process on the choices (Rasmussen and Williams 2006, chapters 2 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+from scipy.stats import norm, rankdata
+
+from nas.roles import Array, Prediction
+from nas.space import Architecture
+from predictors.paths import Path, Paths
+
+STEPS = 40
+"""How many steps the fit of the kernel may take."""
+
+
+@final
+class GP:
+    """Architectures are as alike as the choices that they share: k(a, b) = s exp(-sum over choices of w [a != b]).
+
+    paths: besides, as the paths that they share, by the number that only one of them has, for each length of path.
+
+    The weight of each choice, the scale and the noise are those of the largest posterior density, under log-normal
+    priors that hold where the data say little. Features enter by their ranks among those learnt from, with an
+    exponential kernel. The std is that of the value without noise, never below a hundredth of the data's.
+    ranks: learn normal scores of the ranks of the values, for values with a long tail; what is said is turned back.
+    Raises ValueError for fewer than 3 samples, or values that are not finite. Cost grows with the cube of the samples.
+    """
+
+    def __init__(self, paths: Paths | None = None, *, ranks: bool = False) -> None:
+        self._paths, self._ranks = paths, ranks
+
+    def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> GP:
+        """Learn from rated architectures."""
+        if len(archs) < 3 or len(archs) != len(y):
+            raise ValueError(f"a process needs at least 3 rated architectures, got {len(archs)} with {len(y)} values")
+        if not np.isfinite(y).all():
+            raise ValueError("the values to learn from must be finite")
+        made, y = GP(self._paths, ranks=self._ranks), np.asarray(y, dtype=np.float64)
+        order = np.argsort([a.key for a in archs], kind="stable")  # so that rounding does not depend on it
+        made._names = tuple(sorted({name for a in archs for name, _ in a.choices}))
+        made._known = {}
+        made._sorted = None if features is None else np.sort(np.asarray(features, dtype=np.float64), axis=0)
+        made._columns = () if self._paths is None else self._paths.columns(archs)
+        made._codes = made._coded(archs)[order]
+        made._ways = made._passed(archs)[:, order]
+        made._placed = None if features is None else made._places(features)[order]
+        scores = _scores(y) if self._ranks else y
+        made._pairs = np.stack([scores[np.argsort(y, kind="stable")], np.sort(y)])
+        made._centre, made._spread = float(scores.mean()), float(scores.std()) or 1e-9
+        made._floor = max(float(y.std()) / 100, 1e-9)
+        made._solve((scores[order] - made._centre) / made._spread)
+        return made
+
+    def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
+        """The mean and the standard deviation of the posterior."""
+        places = None if features is None else self._places(features)
+        apart = self._apart(self._coded(archs), self._passed(archs), places)
+        alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
+        mean = self._centre + self._spread * (alike @ self._alpha)
+        half = solve_triangular(self._lower, alike.T, lower=True)
+        std = self._spread * np.sqrt(np.maximum(self._scale - (half**2).sum(0), 0.0))
+        if self._ranks:
+            high, low = self._turned(mean + std), self._turned(mean - std)
+            mean, std = self._turned(mean), (high - low) / 2
+        return Prediction(mean, np.maximum(std, self._floor))
+
+    def _turned(self, scores: Array) -> Array:
+        """The values of scores; beyond those learnt from, along the line through the outer quarter of these."""
+        known, values = self._pairs
+        turned: Array = np.interp(scores, known, values)
+        for end, near in ((-1, (3 * len(known)) // 4 - 1), (0, len(known) // 4)):
+            slope = (values[end] - values[near]) / max(abs(known[end] - known[near]), 1e-9)
+            over = np.maximum(scores - known[end], 0.0) if end else np.maximum(known[end] - scores, 0.0)
+            turned = turned + slope * over
+        return turned
+
+    def _coded(self, archs: Sequence[Architecture]) -> Array:
+        """A number for each label of each choice, -1 where the choice is not made: (n, choices)."""
+        codes = np.full((len(archs), len(self._names)), -1.0)
+        place = {name: k for k, name in enumerate(self._names)}
+        for n, arch in enumerate(archs):
+            for name, label in arch.choices:
+                if name in place:
+                    codes[n, place[name]] = self._known.setdefault((name, label), len(self._known))
+        return codes
+
+    def _passed(self, archs: Sequence[Architecture]) -> Array:
+        """Which of the paths learnt from each has, a sheet for each length: (lengths, n, columns)."""
+        lengths = np.array([len(labels) for _, labels in self._columns])
+        if self._paths is None:
+            return np.zeros((0, len(archs), 0))
+        rows = self._paths(archs, self._columns)
+        return np.stack([rows * (lengths == length) for length in np.unique(lengths)])
+
+    def _places(self, features: Array) -> Array:
+        """The share of the values learnt from that lie below each feature: (n, features)."""
+        known = features if self._sorted is None else self._sorted
+        pairs = zip(known.T, np.asarray(features, dtype=np.float64).T, strict=True)
+        return np.stack([(np.searchsorted(a, b) + np.searchsorted(a, b, "right")) / 2 / len(a) for a, b in pairs], 1)
+
+    def _apart(self, codes: Array, ways: Array, places: Array | None) -> Array:
+        """How far each asked one is from each learnt one: (choices + lengths + features, asked, learnt)."""
+        apart = [(codes.T[:, :, None] != self._codes.T[:, None, :]).astype(np.float64)]
+        for asked, learnt in zip(ways, self._ways, strict=True):
+            own, its = asked.sum(1), learnt.sum(1)
+            apart.append((own[:, None] + its[None] - 2 * asked @ learnt.T)[None])
+        if places is not None and self._placed is not None:
+            apart.append(np.abs(places.T[:, :, None] - self._placed.T[:, None, :]))
+        return np.concatenate(apart)
+
+    def _solve(self, y: Array) -> None:
+        apart = self._apart(self._codes, self._ways, self._placed)
+        count = len(apart)
+        first = np.log(np.r_[np.full(count, 2.0 / count), 1.0, 0.1])
+        spreads = np.r_[np.full(count, 1.5), 0.7, 1.5]
+        found = minimize(
+            _cost,
+            first,
+            args=(apart, y, first, spreads),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(c - 6, c + 6) for c in first],
+            options={"maxiter": STEPS},
+        )
+        self._weights, self._scale = np.exp(found.x[:count]), float(np.exp(found.x[count]))
+        alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
+        alike[np.diag_indices(len(y))] += np.exp(found.x[-1]) + 1e-6
+        factor = cho_factor(alike, lower=True)
+        self._lower, self._alpha = np.tril(factor[0]), cho_solve(factor, y)
+
+    _names: tuple[str, ...]
+    _known: dict[tuple[str, object], int]
+    _sorted: Array | None
+    _columns: tuple[Path, ...]
+    _codes: Array
+    _ways: Array
+    _placed: Array | None
+    _pairs: Array
+    _centre: float
+    _spread: float
+    _floor: float
+    _weights: Array
+    _scale: float
+    _lower: Array
+    _alpha: Array
+
+
+def _cost(at: Array, apart: Array, y: Array, first: Array, spreads: Array) -> tuple[float, Array]:
+    """Minus the log posterior of the logarithms (weights, scale, noise), and its slope (equations 5.8 and 5.9)."""
+    weights, scale, noise = np.exp(at[:-2]), np.exp(at[-2]), np.exp(at[-1])
+    alike = scale * np.exp(-np.tensordot(weights, apart, 1))
+    whole = alike.copy()
+    whole[np.diag_indices(len(y))] += noise + 1e-6
+    factor = cho_factor(whole, lower=True)
+    inverse = cho_solve(factor, np.eye(len(y)))
+    alpha = inverse @ y
+    slopes = 0.5 * (inverse - np.outer(alpha, alpha))
+    shared = slopes * alike
+    slope = np.r_[-weights * np.tensordot(apart, shared, 2), shared.sum(), noise * np.trace(slopes)]
+    away = (at - first) / spreads
+    value = 0.5 * float(y @ alpha) + float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(away @ away)
+    return value, slope + away / spreads
+
+
+def _scores(y: Array) -> Array:
+    """The normal score of each value's rank; equal values have equal ones."""
+    scores: Array = norm.ppf((rankdata(y) - 0.5) / len(y))
+    return scores
