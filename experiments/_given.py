@@ -24,12 +24,23 @@ class Given:
         self.networks, self.shape = dict(networks), shape
 
     def rate(
-        self, run: Experiment, data: Data, *, epochs: int, images: int, seeds: int = 1, study: str = "trained"
+        self,
+        run: Experiment,
+        data: Data,
+        *,
+        epochs: int,
+        images: int,
+        rated: int = 0,
+        seeds: int = 1,
+        study: str = "trained",
     ) -> dict[str, dict[str, Json]]:
-        """By name: accuracy on the validation images (the mean), each of them, costs, and seconds for 1,000 images."""
+        """By name: accuracy on the validation images (the mean), each of them, costs, and seconds for 1,000 images.
+
+        rated: how many validation images there are, 0 for all.
+        """
         space = Space("given", Chain.of(network=Choice.over("network", **self.networks)), self.shape)
         problem, archs = Problem(space), list(space)
-        evaluate = run.scratch(space, data, epochs=epochs, images=images)
+        evaluate = run.scratch(space, data, epochs=epochs, images=images, rated=rated)
         found: dict[str, list[Trial]] = {name: [] for name in self.networks}
         rates: dict[str, list[float]] = {name: [] for name in self.networks}
         for k in range(seeds):

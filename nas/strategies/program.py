@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from nas.objectives import Derived
 from nas.problem import COSTS, Metrics, Problem, Proposal, Trial
 from nas.programs.additive import Additive, columns_of
 from nas.programs.choose import Chooser, Chosen, Limit
@@ -73,7 +74,10 @@ class Program:
     def tell(self, trial: Trial) -> None:
         """Whatever was measured is learnt from."""
         if trial.metrics:
-            self._told.append((trial.arch, trial.metrics))
+            made = [
+                o for o in self._problem.objectives if isinstance(o, Derived) and trial.metrics.keys() >= {*o.reads}
+            ]
+            self._told.append((trial.arch, {**trial.metrics, **{o.metric: o.make(trial.metrics) for o in made}}))
 
     def _proposed(self, arch: Architecture, by: str, value: float | None = None) -> Proposal:
         self._asked[arch] = None
