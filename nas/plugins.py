@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import linecache
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +21,10 @@ from nas.paper import Published
 from nas.problem import Problem
 from nas.roles import Predictor, Strategy
 from nas.space import Architecture, Json, Space
-from nas.strategies import PARTICULAR, STRATEGIES
+from nas.strategies import PARTICULAR, STRATEGIES, Evolution
+from nas.strategies.auto import Auto
+from nas.strategies.bananas import Bananas
+from nas.strategies.screened import Screened
 from nas.tree import Refused
 
 USER = "nas_user_"
@@ -142,14 +147,42 @@ def _fits(spec: str, made: Space, settings: Mapping[str, Json]) -> Space:
     return made
 
 
-def strategy(spec: str, problem: Problem) -> Strategy:
-    """The strategy of a name, or of `FILE.py:NAME`, for a problem."""
-    known = {**STRATEGIES, **PARTICULAR}
-    make = own(spec) if ".py:" in spec else known.get(spec)
+def strategy(spec: str, problem: Problem, **known: Any) -> Strategy:
+    """The strategy of a name, or of `FILE.py:NAME`, for a problem.
+
+    known: what is given to a strategy that has an argument of that name: `most`, the epochs of a whole training;
+    `budgets`, the only ones that can be had.
+    """
+    made: Strategy = _maker(spec)(problem, **{name: value for name, value in known.items() if takes(spec, name)})
+    return made
+
+
+def takes(spec: str, name: str) -> bool:
+    """Whether a strategy has an argument of that name, to be told by those who use it."""
+    return name in inspect.signature(_maker(spec)).parameters
+
+
+def _maker(spec: str) -> Callable[..., Strategy]:
+    known = {**strategies(), **PARTICULAR}
+    make: Callable[..., Strategy] | None = own(spec) if ".py:" in spec else known.get(spec)
     if make is None:
         raise nearest(spec, known, what="strategy")
-    made: Strategy = make(problem)
-    return made
+    return make
+
+
+def strategies() -> Mapping[str, Callable[[Problem], Strategy]]:
+    """Every strategy for any problem by its name; those that learn have their predictor."""
+    process, networks = partial(predictor, "gp"), partial(predictor, "networks")
+    return {
+        "auto": partial(Auto, predictor=process),
+        "bananas": partial(Bananas, predictor=networks),
+        "screened": partial(_screened, process),
+        **STRATEGIES,
+    }
+
+
+def _screened(made: Callable[[], Predictor], problem: Problem) -> Strategy:
+    return Screened(problem, Evolution(problem), made)
 
 
 def predictor(name: str) -> Predictor:

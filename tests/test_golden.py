@@ -14,6 +14,9 @@ from nas.problem import Problem
 from nas.strategies import STRATEGIES
 from nas.testing import play, table
 
+LIBRARIES = ("agents", "cmaes", "gp", "optuna-nsga2", "ppo", "qmc", "reinforce", "tpe")
+"""Their draws come from torch or Optuna, and may change with its version."""
+OURS = [name for name in STRATEGIES if name not in LIBRARIES]
 GOLDEN = Path(__file__).parent / "golden" / "strategies.json"
 
 
@@ -23,14 +26,14 @@ def proposals(name):
     return ["".join(str(t.arch[c])[1:] for c in "abcd") for t in trials]
 
 
-@pytest.mark.parametrize("name", list(STRATEGIES))
+@pytest.mark.parametrize("name", OURS)
 def test_a_strategy_proposes_what_it_did(name):
     assert proposals(name) == json.loads(GOLDEN.read_text())[name]
 
 
 def test_every_strategy_has_a_golden_run():
-    assert set(json.loads(GOLDEN.read_text())) == set(STRATEGIES)
+    assert set(json.loads(GOLDEN.read_text())) == set(OURS)
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({name: proposals(name) for name in STRATEGIES}, indent=1) + "\n")
+    GOLDEN.write_text(json.dumps({name: proposals(name) for name in OURS}, indent=1) + "\n")

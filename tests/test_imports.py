@@ -10,15 +10,16 @@ import pytest
 HOME = Path(__file__).parent.parent
 PACKAGES = ("nas", "search_spaces", "predictors", "experiments")
 FLOORS = """
-nas.errors nas.tree nas.files
+nas.errors nas.tree nas.files nas.objectives
 nas.fill nas.plan nas.rewrite
 nas.count nas.graph
 nas.space
 nas.build nas.profile nas.module nas.recorded
 nas.paper nas.room
-nas.problem
-nas.roles nas.units nas.derive
-nas.weights nas.programs
+nas.decision nas.problem
+nas.roles nas.units nas.derive nas.budgets nas.bench.known
+nas.bench.table
+nas.weights nas.programs nas.best
 nas.data nas.strategies
 nas.training
 nas.evaluators
@@ -27,7 +28,7 @@ nas.ranking
 nas.study nas.alone
 nas.run
 nas.plugins nas.options
-nas.oneshot
+nas.oneshot nas.bench
 nas.settings
 nas.settle nas.finding
 nas.export nas.drawing nas.subnetworks
@@ -125,8 +126,9 @@ def test_files_are_short():
         ("ray", ("nas/executors",)),
         ("torch", ("nas/build.py", "nas/module.py", "nas/weights", "nas/data", "nas/training", "nas/evaluators",
                    "nas/executors", "nas/export", "nas/finding.py", "nas/estimate.py", "nas/testing",
-                   "nas/cli/doctor.py", "nas/strategies/policy.py", "search_spaces/ops")),
-        ("optuna", ()),
+                   "nas/cli/doctor.py", "nas/strategies/policy.py", "nas/strategies/recurrent.py", "search_spaces/ops",
+                   "predictors/neural.py")),
+        ("optuna", ("nas/strategies/sampled.py",)),
         ("cvxpy", ()),
         ("sklearn", ("predictors", "nas/data")),
         ("tyro", ("nas/cli",)),

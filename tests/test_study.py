@@ -33,13 +33,25 @@ def archs(store):
     return [(t.id, t.arch.key, t.state, dict(t.metrics)) for t in store.trials("search")]
 
 
+SLOW = ("agents", "gp")
+"""Their laws and what they find stand in tests of their own, at a smaller size."""
+
+
 @pytest.mark.parametrize("law", list(strategy_laws()))
-@pytest.mark.parametrize("name", list(STRATEGIES))
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in SLOW])
 def test_every_strategy_keeps_every_law(name, law):
     strategy_laws()[law](STRATEGIES[name])
 
 
-@pytest.mark.parametrize("name", [n for n in STRATEGIES if n != "random"])
+PATIENT = ("asha", "halving", "hyperband")
+"""Their candidates are random: they win by short trainings, which this table does not know (tests/test_halving.py)."""
+
+
+UNORDERED = ("cmaes", "qmc")
+"""They take options for numbers, which those of this table are not."""
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in ("random", *PATIENT, *UNORDERED, *SLOW)])
 def test_every_strategy_beats_random(name):
     assert best_of_seeds(STRATEGIES[name]) > best_of_seeds(Random)
 

@@ -62,8 +62,8 @@ class Search(Command):
     """A space (see `nas spaces`), FILE.py:NAME, or one network: a published one, FILE.json. Default: by the data."""
     data: Text = None
     """digits, fashion-mnist, mnist, cifar10, cifar100 (or NAME:FOLDER), a folder of folders, .npz, FILE.py:NAME."""
-    strategy: str = "evolution"
-    """evolution, random, program, deepmad, or FILE.py:NAME."""
+    strategy: str = "auto"
+    """auto, random, evolution, local, bananas, tpe, asha and others that `nas bench` knows, or FILE.py:NAME."""
     trials: int = EMBEDDED
     """How many networks are trained; more go on with the same run."""
     epochs: Int = None
