@@ -49,36 +49,31 @@ def simulate(
     Every row that is told counts, a repeated one too, as in the published protocols. The strategy's choice is the best
     of the highest budget by the search column, or what its `chosen()` says, if it has one. One evaluation at a time.
     """
-    return _Search(table, make, problem or table.problem(), evals, seconds, seed).course
+    search = _Search(table, make, problem or table.problem(), seed)
+    search.run(evals, seconds)
+    return search.course
 
 
 @final
 class _Search:
-    def __init__(
-        self,
-        table: Table,
-        make: Callable[[Problem], Strategy],
-        problem: Problem,
-        evals: int | None,
-        seconds: float | None,
-        seed: int,
-    ) -> None:
+    def __init__(self, table: Table, make: Callable[[Problem], Strategy], problem: Problem, seed: int) -> None:
         self.table, self.problem, self.seed = table, problem, seed
-        self.more = tuple(name for o in problem.objectives[1:] for name in o.reads if name in table.columns)
         self.strategy, self.course = make(problem), Course()
-        self.seen: set[tuple[int, int | None]] = set()
-        self.best: tuple[int, float, int] | None = None
-        self.paid: dict[int, tuple[int, int | None]] = {}
+        self.more = tuple(name for o in problem.objectives[1:] for name in o.reads if name in table.columns)
         self.sign = 1.0 if table.goal == "max" else -1.0
-        self.spent = 0.0
-        idle = 0
-        while (evals is None or len(self.course.at) < evals) and (seconds is None or self.spent < seconds):
-            before = len(self.course.at)
+        self.seen: set[tuple[int, int | None]] = set()
+        self.paid: dict[int, tuple[int, int | None]] = {}
+        self.best: tuple[int, float, int] | None = None
+        self.spent, self.fresh = 0.0, False
+
+    def run(self, evals: int | None, seconds: float | None) -> None:
+        idle, course = 0, self.course
+        while (evals is None or len(course.at) < evals) and (seconds is None or self.spent < seconds):
             if not self.turn():
                 break
-            idle = 0 if len(self.course.at) > before and self.fresh else idle + 1
-            if idle >= IDLE:
-                self.course.ended = f"proposed nothing new {IDLE} times in a row"
+            idle = 0 if self.fresh else idle + 1
+            if idle == IDLE:
+                course.ended = f"proposed nothing new {IDLE} times in a row"
                 break
         self.choose()
 
