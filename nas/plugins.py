@@ -162,6 +162,12 @@ def takes(spec: str, name: str) -> bool:
     return name in inspect.signature(_maker(spec)).parameters
 
 
+def lengths(spec: str) -> bool:
+    """Whether a strategy trains for several lengths whatever the problem: it has `most`, which cannot be None."""
+    most = inspect.signature(_maker(spec)).parameters.get("most")
+    return most is not None and most.default is not None
+
+
 def _maker(spec: str) -> Callable[..., Strategy]:
     known = {**strategies(), **PARTICULAR}
     make: Callable[..., Strategy] | None = own(spec) if ".py:" in spec else known.get(spec)

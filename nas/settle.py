@@ -70,10 +70,10 @@ def settle(
     )
     if supernet:
         _refuse_unshared(supernet, made)
-    plugins.strategy(strategy, settings.problem, **({} if supernet else {"most": settings.epochs}))
-    if supernet and plugins.takes(strategy, "budgets"):
+    if supernet and plugins.lengths(strategy):
         fix = "leave out --supernet, or choose another strategy"
         raise UserError(f"{strategy} trains for several lengths, a supernet rates without training", fix=fix)
+    plugins.strategy(strategy, settings.problem, **({} if supernet else {"most": settings.epochs}))
     _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings
