@@ -102,7 +102,8 @@ def find(folder: Path | None, names: Sequence[str], seeds: int, only: Sequence[s
             if not one.report:
                 print(f"| {one.strategy} | | {one.ended} | | | |")
                 continue
-            told = f"{mean(one.report):.4g} +- {interval(one.report):.2g} | {np.std(one.report, ddof=1):.2g}"
+            d = 4 if table.best <= 1 else 3
+            told = f"{mean(one.report):.{d}f} +- {interval(one.report):.{d}f} | {np.std(one.report, ddof=1):.{d}f}"
             print(f"| {one.strategy} | {len(one.courses)} | {told} | {one.evals:.0f} | {one.rate:,.0f} |")
         for p in table.published:
             print(f"| published: {p.method} | {p.runs or ''} | {p.mean:.4g} | {p.std:.2g} | | |")
