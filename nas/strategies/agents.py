@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, final
@@ -10,6 +9,7 @@ from typing import Any, Literal, final
 from nas.problem import DRAWS, Metrics, Problem, Proposal, State, Trial
 from nas.space import Architecture, Rng
 from nas.strategies.controller import PLAIN, Controller, Drawn
+from nas.strategies.rated import rating
 from nas.strategies.sampler import Sampler
 from nas.tree import Refused
 
@@ -128,7 +128,7 @@ class Agents:
         if new:
             for one in self._agents:
                 one.stale = 0
-        reward = self._worth(trial)
+        reward = rating(self._problem, trial, self._reward)
         if reward is None:
             return
         agent.batch.append((drawn, reward))
@@ -143,13 +143,6 @@ class Agents:
     def _busy(self, agent: _Agent) -> int:
         """How many of an agent's workers cannot be given anything: they run, or wait for the other agents."""
         return agent.flying + (len(agent.batch) if self._waits else 0)
-
-    def _worth(self, trial: Trial) -> float | None:
-        rated = trial.state in (State.DONE, State.REPEAT) and self._problem.rates(trial.metrics)
-        if not rated or self._problem.violation(trial.metrics) > 0:
-            return None
-        reward = self._reward(trial.metrics) if self._reward else self._problem.value(trial.metrics)[0]
-        return reward if math.isfinite(reward) else None
 
     def _drawn(self, agent: _Agent, rng: Rng) -> Drawn | None:
         for _ in range(DRAWS):

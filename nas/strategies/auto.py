@@ -8,12 +8,13 @@ from typing import final
 import numpy as np
 from scipy.stats import norm
 
-from nas.problem import Problem, Proposal, State, Trial
+from nas.problem import Problem, Proposal, Trial
 from nas.roles import Array, Predictor, Strategy
 from nas.space import Architecture, Rng
 from nas.strategies.generations import fresh
 from nas.strategies.halving import ASHA
 from nas.strategies.nsga import NSGA2
+from nas.strategies.rated import rating
 
 LONG = 27
 """Epochs of a whole training from which short ones come first."""
@@ -91,10 +92,9 @@ class Guided:
     def tell(self, trial: Trial) -> None:
         """A rated trial is learnt from, each architecture once; what failed is not asked for again."""
         self._known.add(trial.arch)
-        if trial.state in (State.DONE, State.REPEAT) and self._problem.rates(trial.metrics):
-            value = self._problem.value(trial.metrics)[0]
-            if np.isfinite(value) and not self._problem.violation(trial.metrics):
-                self._rated.setdefault(trial.arch, value)
+        value = rating(self._problem, trial)
+        if value is not None:
+            self._rated.setdefault(trial.arch, value)
 
     def chosen(self) -> Architecture | None:
         """Of those that were rated the best by prediction: a rating is noisy, what its neighbours say of it less so."""

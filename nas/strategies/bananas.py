@@ -8,10 +8,11 @@ from typing import final
 
 import numpy as np
 
-from nas.problem import Problem, Proposal, State, Trial
+from nas.problem import Problem, Proposal, Trial
 from nas.roles import Predictor
 from nas.space import Architecture, Rng
 from nas.strategies.generations import fresh
+from nas.strategies.rated import rating
 
 
 @final
@@ -62,10 +63,9 @@ class Bananas:
     def tell(self, trial: Trial) -> None:
         """A rated trial is learnt from, the first time that its architecture is told; no other is."""
         self._known.add(trial.arch)
-        if trial.state in (State.DONE, State.REPEAT) and self._problem.rates(trial.metrics):
-            value = self._problem.value(trial.metrics)[0]
-            if np.isfinite(value) and not self._problem.violation(trial.metrics):
-                self._rated.setdefault(trial.arch, value)
+        value = rating(self._problem, trial)
+        if value is not None:
+            self._rated.setdefault(trial.arch, value)
 
     def _drawn(self, rng: Rng) -> list[Architecture]:
         """The candidates with the largest values in one draw (section 5.1 of the paper, equation of ITS)."""

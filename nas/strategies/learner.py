@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import final
 
-from nas.problem import DRAWS, Metrics, Problem, Proposal, State, Trial
+from nas.problem import DRAWS, Metrics, Problem, Proposal, Trial
 from nas.space import Architecture, Rng
 from nas.strategies.controller import Controller, Drawn
+from nas.strategies.rated import rating
 from nas.strategies.sampler import Sampler
 from nas.tree import Refused
 
@@ -75,19 +75,12 @@ class Learner:
         drawn = waiting.popleft()
         if not waiting:
             del self._out[trial.arch]
-        reward = self._worth(trial)
+        reward = rating(self._problem, trial, self._reward)
         if reward is None:
             return
         self._told.append((drawn, reward))
         if len(self._told) == self._batch:
             self._learn()
-
-    def _worth(self, trial: Trial) -> float | None:
-        rated = trial.state in (State.DONE, State.REPEAT) and self._problem.rates(trial.metrics)
-        if not rated or self._problem.violation(trial.metrics) > 0:
-            return None
-        reward = self._reward(trial.metrics) if self._reward else self._problem.value(trial.metrics)[0]
-        return reward if math.isfinite(reward) else None
 
     def _learn(self) -> None:
         archs = [drawn.arch for drawn, _ in self._told]

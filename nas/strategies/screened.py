@@ -10,6 +10,7 @@ import numpy as np
 from nas.problem import Problem, Proposal, State, Trial
 from nas.roles import Predictor, Strategy
 from nas.space import Architecture, Rng
+from nas.strategies.rated import rating
 
 
 @final
@@ -69,10 +70,9 @@ class Screened:
     def tell(self, trial: Trial) -> None:
         """The strategy inside learns, and so does the predictor, of each architecture once."""
         self._strategy.tell(trial)
-        if trial.state in (State.DONE, State.REPEAT) and self._problem.rates(trial.metrics):
-            value = self._problem.value(trial.metrics)[0]
-            if np.isfinite(value) and not self._problem.violation(trial.metrics):
-                self._rated.setdefault(trial.arch, value)
+        value = rating(self._problem, trial)
+        if value is not None:
+            self._rated.setdefault(trial.arch, value)
 
     def _best(self, archs: list[Architecture]) -> int:
         """The candidate with the largest prediction among those that were not asked for, or among all."""
