@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from nas.best import averaged, best_of
 from nas.budgets import spent
 from nas.build import Network, build
 from nas.errors import ENVIRONMENT, INFEASIBLE, UserError
@@ -19,12 +20,13 @@ from nas.problem import State, Trial
 from nas.run import Run
 from nas.settings import Settings
 from nas.space import Json
-from nas.study import best_of
 from nas.tree import Node
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CHOSEN = "chosen"
+"""The fact of a run that says which trial its strategy takes for the best of the search, if it weighs that itself."""
 ENDED = "ended"
 """The fact of a run that says which of its studies came to their end, and for how many trials."""
 CHECK = "check"
@@ -107,8 +109,14 @@ class Finding:
         return self.run.frame(study)
 
     def ranked(self, count: int, study: str = "search") -> list[Trial]:
-        """The best trials of a study, best first."""
-        return best_of(self.settings.problem, self.run.trials(study), count)
+        """The best trials of a study, best first; where the strategy chose one of the search, that stands first."""
+        trials = self.run.trials(study)
+        taken = self.run.store.fact(CHOSEN) if study == "search" else None
+        ranked = best_of(self.settings.problem, trials, count)
+        if taken is None:
+            return ranked
+        first = [t for t in averaged(trials) if t.id == taken]
+        return [*first, *(t for t in ranked if t.id != taken)][:count]
 
     def best(self, rank: int = 1) -> Found:
         """The network of that rank; UserError where not so many are done."""

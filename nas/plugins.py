@@ -178,9 +178,9 @@ def _maker(spec: str) -> Callable[..., Strategy]:
 
 def strategies() -> Mapping[str, Callable[[Problem], Strategy]]:
     """Every strategy for any problem by its name; those that learn have their predictor."""
-    process, networks = partial(predictor, "gp"), partial(predictor, "networks")
+    process, networks, judge = partial(predictor, "gp"), partial(predictor, "networks"), partial(predictor, "gp-ranks")
     return {
-        "auto": partial(Auto, predictor=process),
+        "auto": partial(Auto, predictor=process, judge=judge),
         "bananas": partial(Bananas, predictor=networks),
         "screened": partial(_screened, process),
         **STRATEGIES,

@@ -17,10 +17,10 @@ from nas.evaluators import Retrained, Scratch
 from nas.evaluators.oneshot import Inherited
 from nas.evaluators.promoted import thin
 from nas.evaluators.rating import CALIBRATION
-from nas.finding import CHECK, ENDED, FINAL, Finding
+from nas.finding import CHECK, CHOSEN, ENDED, FINAL, Finding
 from nas.oneshot import judged, some, trained
 from nas.options import EMBEDDED, Options, Screen, Silent, make_executor, refuse_missing, share
-from nas.problem import COSTS, Constraint, Problem, Proposal, Trial
+from nas.problem import Constraint, Problem, Proposal, State, Trial
 from nas.roles import Evaluator, Executor, Strategy, Task
 from nas.run import Run
 from nas.settings import Settings, differs
@@ -89,10 +89,19 @@ class _Main:
         proposes = plugins.strategy(strategy, problem, **({} if settings.supernet else {"most": settings.epochs}))
         epochs = 0 if settings.supernet else settings.epochs
         progress = self.searched(name, proposes, evaluate, seed, self.options.trials, epochs)
+        if name == "search":
+            self.choose(proposes)
         self.run.store.put(ENDED, {**(self.run.store.fact(ENDED) or {}), name: self.options.trials})
         if progress.finished < self.options.trials:
             told = f"{progress.finished} different networks within the limits in {progress.proposals} proposals"
             self.screen.say(f"{told}: the search ends before {self.options.trials}")
+
+    def choose(self, strategy: Strategy) -> None:
+        """Enter which trial the strategy takes for the best, where it says so; the best rating may be luck."""
+        chosen = getattr(strategy, "chosen", None)
+        arch = chosen() if chosen is not None else None
+        done = [t for t in self.run.trials() if t.state is State.DONE and t.arch == arch]
+        self.run.store.put(CHOSEN, done[0].id if done else None)
 
     def searched(
         self, name: str, strategy: Strategy, evaluate: Evaluator, seed: int, trials: int, epochs: int
@@ -120,7 +129,7 @@ class _Main:
     def evaluator(self) -> Evaluator:
         """What rates candidates: a training of each, or what they inherit from a supernet, which is trained first."""
         settings, problem = self.settings, self.settings.problem
-        device = tuple(c for c in problem.constraints if c.metric not in COSTS)
+        device = settings.measured
         recipe = settings.trained(settings.epochs)
         if not settings.supernet:
             return Scratch(problem.space, settings.source, recipe, device)

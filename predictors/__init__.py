@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from nas.roles import Predictor
 from predictors.ensemble import Forest
@@ -13,6 +14,7 @@ from predictors.ridge import Ridge
 PREDICTORS: Mapping[str, Callable[[], Predictor]] = {
     "forest": Forest,
     "gp": GP,
+    "gp-ranks": partial(GP, ranks=True),
     "networks": Networks,
     "ridge": Ridge,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from nas.best import best_of
 from nas.finding import CHECK, Finding
 from nas.oneshot import told
 from nas.options import Options
@@ -35,6 +36,7 @@ def summary(finding: Finding, how: Options) -> dict[str, Json]:
         "seconds": round(finding.run.store.fact("seconds") or 0.0, 1),
         "trials": {name: states[name] for name in ("done", "failed", "infeasible", "repeat")},
         "best": row(best),
+        "chosen": weighed(finding),
         "final": {name: whole(final[name]) for name in ("test_accuracy", "params", "macs") if name in final},
         "baseline": baseline(finding, how),
         "supernet": settings.supernet,
@@ -45,6 +47,12 @@ def summary(finding: Finding, how: Options) -> dict[str, Json]:
     if exported:
         made["export"] = {"to": exported["to"], "model": exported["files"]["model"]}
     return made
+
+
+def weighed(finding: Finding) -> Json:
+    """Which trial was rated highest, where the strategy takes another for the best; else None."""
+    best, highest = finding.ranked(1)[0], best_of(finding.settings.problem, finding.run.trials())[0]
+    return None if best.id == highest.id else {"trial": best.id, "highest": row(highest)}
 
 
 def row(trial: Trial) -> dict[str, Json]:
@@ -80,6 +88,12 @@ def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iter
         f"the best of {said['trials']['done']} {'rated' if said['supernet'] else 'trained'} networks",
     )
     best, final = said["best"], said["final"]
+    if said["chosen"]:
+        high = said["chosen"]["highest"]
+        yield (
+            f"trial {high['trial']} was rated highest, {high['val_accuracy']:.4f}; by what all trials tell together "
+            f"{said['strategy']} takes trial {best['trial']} for better, as one rating may be luck"
+        )
     yield (
         f"best network: trial {best['trial']}, {count(best['params'])} parameters, {count(best['macs'])} MACs; "
         f"test accuracy {final['test_accuracy']:.4f} after training on train and validation images together"

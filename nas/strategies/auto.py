@@ -27,17 +27,23 @@ class Auto:
     """Several objectives: NSGA-II. Whole trainings of LONG epochs or more: ASHA over what follows. Else that alone.
 
     most: epochs of a whole training, where trials may have a budget; None where all are alike.
-    predictor: makes one, for `Guided`.
+    predictor, judge: make those of `Guided`.
     """
 
-    def __init__(self, problem: Problem, predictor: Callable[[], Predictor], most: int | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        predictor: Callable[[], Predictor],
+        judge: Callable[[], Predictor] | None = None,
+        most: int | None = None,
+    ) -> None:
         self.inside: Strategy
         if len(problem.objectives) != 1:
             self.inside = NSGA2(problem)
         elif most is not None and most >= LONG:
-            self.inside = ASHA(Guided(problem, predictor), problem, most=most)
+            self.inside = ASHA(Guided(problem, predictor, judge), problem, most=most)
         else:
-            self.inside = Guided(problem, predictor)
+            self.inside = Guided(problem, predictor, judge)
 
     def ask(self, rng: Rng) -> Proposal | None:
         """What the strategy inside asks for."""
@@ -57,15 +63,17 @@ class Guided:
     """Of random members and mutations of the best ones, the one that may improve most (Jones et al. 1998).
 
     The expected improvement of a candidate on the best so far, by a predictor that learns the choices together with
-    what is known of costs; what is asked for already, and not told yet, is no candidate. first: random members before
-    it begins; every: told trials after which it learns anew; draws, mutations: candidates of either kind; parents: how
-    many of the best are mutated in turn, by one choice and by two.
+    what is known of costs; what is asked for already, and not told yet, is no candidate. judge: makes the predictor
+    that chooses in the end, by default such a one; one that learns ranks is not moved far by one lucky rating. first:
+    random members before it begins; every: told trials after which it learns anew; draws, mutations: candidates of
+    either kind; parents: how many of the best are mutated in turn, by one choice and by two.
     """
 
     def __init__(
         self,
         problem: Problem,
         predictor: Callable[[], Predictor],
+        judge: Callable[[], Predictor] | None = None,
         *,
         first: int = 10,
         every: int = 5,
@@ -76,6 +84,7 @@ class Guided:
         if first < 3 or min(every, draws, mutations, parents) < 1:
             raise ValueError(f"a predictor learns from 3 or more, got first {first}; every other number is 1 or more")
         self._problem, self._predictor, self._first, self._every = problem, predictor, first, every
+        self._judge = judge or predictor
         self._draws, self._mutations, self._parents = draws, mutations, parents
         self._rated: dict[Architecture, float] = {}
         self._known: set[Architecture] = set()
@@ -100,8 +109,8 @@ class Guided:
         """Of those that were rated the best by prediction: a rating is noisy, what its neighbours say of it less so."""
         if len(self._rated) < 2 * self._first:
             return None
-        archs = list(self._rated)
-        model = self._fitted(len(archs))
+        archs = self._kept(len(self._rated))
+        model = self._judge().fit(archs, np.array([self._rated[arch] for arch in archs]), self._costs(archs))
         return archs[int(np.argmax(model.predict(archs, self._costs(archs)).mean))]
 
     def _promising(self, rng: Rng) -> Architecture:
@@ -120,19 +129,21 @@ class Guided:
         return new[int(np.argmax(said.std * (gain * norm.cdf(gain) + norm.pdf(gain))))]
 
     def _fitted(self, count: int) -> Predictor:
-        """The predictor, which has learnt from a number of trials that depends on what was told alone.
-
-        Of very many from the best half of MOST and the latest half.
-        """
+        """The predictor, which has learnt from a number of trials that depends on what was told alone."""
         if self._model is None or count != self._learnt:
-            archs = list(self._rated)[:count]
-            if count > MOST:
-                late = archs[-(MOST // 2) :]
-                early = sorted(archs[: -(MOST // 2)], key=self._rated.__getitem__, reverse=True)
-                archs = [*early[: MOST // 2], *late]
+            archs = self._kept(count)
             y = np.array([self._rated[arch] for arch in archs])
             self._model, self._learnt = self._predictor().fit(archs, y, self._costs(archs)), count
         return self._model
+
+    def _kept(self, count: int) -> list[Architecture]:
+        """What is learnt from of the first so many: of very many the best half of MOST and the latest half."""
+        archs = list(self._rated)[:count]
+        if count <= MOST:
+            return archs
+        late = archs[-(MOST // 2) :]
+        early = sorted(archs[: -(MOST // 2)], key=self._rated.__getitem__, reverse=True)
+        return [*early[: MOST // 2], *late]
 
     def _costs(self, archs: list[Architecture]) -> Array | None:
         """What is known of architectures without a device, (n, costs); None where nothing is."""
