@@ -26,8 +26,8 @@ class Network(nn.Module):
         super().__init__()
         self._steps: list[_Step] = []
         made: dict[str, nn.Module] = {}
-        reads = _reads(flat)
-        last = {i: n for n, some in enumerate(reads) for i in some}
+        read = reads(flat)
+        last = {i: n for n, some in enumerate(read) for i in some}
         last |= dict.fromkeys((*flat.outputs, *flat.heads), len(flat.ops))
         for n, op in enumerate(flat.ops):
             module = made.get(op.path) if op.kind == "node" else None
@@ -35,8 +35,8 @@ class Network(nn.Module):
                 module = made[op.path] = make(op) if make else op.node.call(op.reads)()
                 _place(self, op.path, module)
             if op.kind != "input" and (n in last or op.kind == "node"):
-                ends = tuple(i for i in {*reads[n], n} if last.get(i, n) == n)
-                self._steps.append((op.kind, module, reads[n], n, op, ends))
+                ends = tuple(i for i in {*read[n], n} if last.get(i, n) == n)
+                self._steps.append((op.kind, module, read[n], n, op, ends))
         self._outputs, self._several, self._size = flat.outputs, flat.several, len(flat.ops)
         self._heads = flat.heads
         if self._heads and self._several:
@@ -73,13 +73,13 @@ def build(tree: Node, shape: Shape) -> Network:
     return Network(graph(tree, shape))
 
 
-def _reads(flat: Graph) -> list[tuple[int, ...]]:
+def reads(flat: Graph) -> list[tuple[int, ...]]:
     """What each operation really reads: a sum leaves its zero terms out, if it has others."""
-    reads = []
+    found = []
     for op in flat.ops:
         full = tuple(i for i in op.inputs if flat.ops[i].kind != "zero") if op.kind == "sum" else op.inputs
-        reads.append(full or op.inputs)
-    return reads
+        found.append(full or op.inputs)
+    return found
 
 
 def _glue(op: Op, values: list[Tensor]) -> Tensor:

@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias, final
 from nas import plugins
 from nas.build import build
 from nas.errors import ENVIRONMENT, INFEASIBLE, UserError
-from nas.evaluators.latency import latency
 from nas.evaluators.scratch import device_of
+from nas.latency.timing import latency
 from nas.profile import Profile, profile
 from nas.programs.deepmad.grid import Grid
 from nas.programs.deepmad.measure import Batch, Measured, measure

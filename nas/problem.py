@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import final
 
 import numpy as np
 
-from nas.graph import graph, signature
+from nas.graph import Graph, graph, signature
 from nas.objectives import Constraint, Goal, Metrics, Objective, at_most, maximise, minimise
 from nas.profile import measure
 from nas.space import Architecture, Json, Rng, Space
@@ -89,11 +89,12 @@ class Screening:
 @final
 @dataclass(frozen=True)
 class Problem:
-    """A space, what is wanted of its members, and the limits that they must keep."""
+    """A space, what is wanted of its members, and the limits that they must keep; `expect` predicts further metrics."""
 
     space: Space
     objectives: tuple[Goal, ...] = (Objective("accuracy", "max"),)
     constraints: tuple[Constraint, ...] = ()
+    expect: Callable[[Graph], Metrics] | None = field(default=None, hash=False)
 
     def value(self, metrics: Metrics) -> tuple[float, ...]:
         """The objectives, each turned so that larger is better; KeyError where one is missing."""
@@ -147,6 +148,7 @@ class Problem:
         name, reaches = signature(flat)
         total = measure(flat).total
         metrics = {"params": float(total.params), "macs": float(total.macs), "activations": float(total.activations)}
+        metrics |= self.expect(flat) if self.expect else {}
         same = self.space.same(arch) if self.space.same else name
         return Screening(metrics, same, self._broken(metrics) if reaches else "no path from input to output")
 

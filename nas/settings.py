@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import final
@@ -14,7 +14,10 @@ from nas.data import Info, load
 from nas.data.augment import Augment
 from nas.errors import UserError
 from nas.evaluators import Source
-from nas.problem import Constraint, Objective, Problem
+from nas.graph import Graph
+from nas.latency.devices import hashed, read
+from nas.latency.table import LATENCY, Table
+from nas.problem import COSTS, Constraint, Metrics, Objective, Problem
 from nas.space import Json, Space
 from nas.training import Recipe
 
@@ -34,6 +37,7 @@ class Settings:
     space_settings: what its function is given, `input` and `classes` included; code: a hash of a user's own files.
     limits: by metric; epochs, images: of a candidate's training; final_epochs: of the last one, on all images.
     supernet: the path rule of one training that all candidates inherit from, and epochs are its; "" trains each alone.
+    device_file: predicts latencies, which then nobody measures; device_hash: of its contents.
     """
 
     space: str
@@ -50,6 +54,8 @@ class Settings:
     limits: Mapping[str, float] = field(default_factory=dict)
     recipe: Mapping[str, Json] = field(default_factory=dict)
     supernet: str = ""
+    device_file: str = ""
+    device_hash: str = ""
     format: int = FORMAT
 
     @cached_property
@@ -58,6 +64,9 @@ class Settings:
         counted = self.json() | {"data": "", "space": self.space.rpartition("/")[2]}
         if not self.supernet:
             del counted["supernet"]  # a run of an earlier nas keeps its name
+        del counted["device_file"]  # its contents count
+        if not self.device_hash:
+            del counted["device_hash"]
         text = json.dumps(counted, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -92,7 +101,23 @@ class Settings:
     def problem(self) -> Problem:
         """The space, the accuracy wanted, and the limits."""
         limits = tuple(Constraint(metric, value) for metric, value in sorted(self.limits.items()))
-        return Problem(self.made_space, (Objective("accuracy", "max"),), limits)
+        return Problem(self.made_space, (Objective("accuracy", "max"),), limits, self.expect)
+
+    @cached_property
+    def expect(self) -> Callable[[Graph], Metrics] | None:
+        """What a device file says of a network's latency; None without one. UserError where the file has changed."""
+        if not self.device_file:
+            return None
+        if hashed(self.device_file) != self.device_hash:
+            what = f"the device file {self.device_file} has changed since the run began"
+            raise UserError(what, fix="bring it back, or begin another run")
+        return Table(self.made_space, read(self.device_file)).metrics
+
+    @property
+    def measured(self) -> tuple[Constraint, ...]:
+        """The limits that a worker must measure on its device."""
+        known = COSTS if self.expect is None else (*COSTS, LATENCY)
+        return tuple(c for c in self.problem.constraints if c.metric not in known)
 
     @cached_property
     def source(self) -> Source:
@@ -134,7 +159,7 @@ def usual(info: Info, *, gpu: bool) -> dict[str, int]:
 def differs(old: Settings, new: Settings) -> str:
     """The first setting in which two runs differ, as "name: old, not new"; "" where they are the same."""
     mine, theirs = old.json(), new.json()
-    for name in mine:
-        if name != "data" and json.dumps(mine[name], sort_keys=True) != json.dumps(theirs[name], sort_keys=True):
+    for name in (n for n in mine if n not in ("data", "device_file")):
+        if json.dumps(mine[name], sort_keys=True) != json.dumps(theirs[name], sort_keys=True):
             return f"{name} is {mine[name]} there, {theirs[name]} here"
     return ""

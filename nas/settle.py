@@ -12,6 +12,8 @@ from nas import plugins
 from nas.data import load
 from nas.errors import INFEASIBLE, UserError
 from nas.graph import TooSmall, graph
+from nas.latency.devices import hashed
+from nas.latency.table import LATENCY
 from nas.problem import COSTS, Constraint
 from nas.room import smallest
 from nas.settings import SHARED, Settings, usual
@@ -35,6 +37,7 @@ def settle(
     images: int | None = None,
     recipe: Mapping[str, Json] | None = None,
     supernet: str = "",
+    device_file: str = "",
     gpu: bool = False,
 ) -> Settings:
     """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile."""
@@ -67,7 +70,12 @@ def settle(
         limits={c.metric: c.at_most for c in limits},
         recipe=dict(recipe or {}),
         supernet=supernet,
+        device_file=str(Path(device_file).resolve()) if device_file else "",
+        device_hash=hashed(device_file) if device_file else "",
     )
+    if device_file and LATENCY not in settings.limits:
+        fix = "add --max latency=5ms, or leave out --device-file"
+        raise UserError("a device file predicts latencies, and none is limited", fix=fix)
     if supernet:
         _refuse_unshared(supernet, made)
     if supernet and plugins.lengths(strategy):

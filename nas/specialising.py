@@ -15,9 +15,9 @@ import numpy as np
 
 from nas import plugins
 from nas.errors import UserError
-from nas.evaluators.latency import called, latency
 from nas.export import export
 from nas.finding import CHECK
+from nas.latency.timing import called, latency
 from nas.oneshot import judged
 from nas.problem import COSTS, Constraint, Problem, State
 from nas.run import Run

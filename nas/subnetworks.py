@@ -17,12 +17,13 @@ from nas.build import Network, build
 from nas.data import Data
 from nas.errors import UserError
 from nas.evaluators import Source
-from nas.evaluators.latency import called, device, latency
 from nas.evaluators.oneshot import Inherited
 from nas.evaluators.rating import Rater
 from nas.evaluators.scratch import WEIGHTS
 from nas.expected import Predictions, Timing
 from nas.finding import Finding
+from nas.latency.devices import device
+from nas.latency.timing import called, latency
 from nas.problem import COSTS, Problem
 from nas.programs.additive import Additive, columns_of
 from nas.programs.choose import Chooser

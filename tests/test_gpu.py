@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.build import build
-from nas.evaluators.latency import latency
+from nas.latency.timing import latency
 from nas.training import Fitted, fit
 from search_spaces import mobile
 from tests.commands import typed

@@ -21,7 +21,8 @@ nas.roles nas.units nas.derive nas.budgets nas.bench.known
 nas.bench.table
 nas.weights nas.programs nas.best
 nas.data nas.strategies
-nas.training
+nas.training nas.latency
+nas.proxies
 nas.evaluators
 nas.store nas.executors nas.expected
 nas.ranking
@@ -32,6 +33,7 @@ nas.oneshot nas.bench
 nas.settings
 nas.settle nas.finding
 nas.export nas.drawing nas.subnetworks
+nas.latency.script
 nas.handover nas.searching nas.estimate nas.experiment nas.designing nas.specialising
 nas.design_files
 nas
@@ -124,10 +126,10 @@ def test_files_are_short():
     ("library", "where"),
     [
         ("ray", ("nas/executors",)),
-        ("torch", ("nas/build.py", "nas/module.py", "nas/weights", "nas/data", "nas/training", "nas/evaluators",
+        ("torch", ("nas/build.py", "nas/module.py", "nas/weights", "nas/data", "nas/training", "nas/latency", "nas/proxies", "nas/evaluators",
                    "nas/executors", "nas/export", "nas/finding.py", "nas/estimate.py", "nas/testing",
                    "nas/cli/doctor.py", "nas/strategies/policy.py", "nas/strategies/recurrent.py", "search_spaces/ops",
-                   "predictors/neural.py")),
+                   "predictors/neural.py", "predictors/network.py", "predictors/pairwise.py")),
         ("optuna", ("nas/strategies/sampled.py",)),
         ("cvxpy", ()),
         ("sklearn", ("predictors", "nas/data")),

@@ -32,9 +32,17 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "specialise.Specialise",
         "From one supernet the best sub-network for each of several targets, without training, and exported.",
     ),
+    "latency": (
+        "latency.Latency",
+        "How long networks take on a device: measured, or summed from a table of layers that this command measures.",
+    ),
     "bench": (
         "bench.Bench",
         "What strategies find on a table of measured networks, beside random search, in simulated time.",
+    ),
+    "proxies": (
+        "proxies.Proxies",
+        "Score untrained networks: random ones of a space, or those of a run beside the accuracy that they reached.",
     ),
     "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),

@@ -101,6 +101,8 @@ class Search(Command):
     """A setting of the space, NAME=VALUE: cells=2."""
     recipe: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the trainings, NAME=VALUE: lr=0.1, batch_size=128, optimiser=adamw."""
+    device_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What `nas latency` measured: --max latency is judged by it before a network trains, and not measured."""
     dry_run: bool = False
     """Say what the search will cost, from one short training, and stop."""
     json: bool = False
@@ -122,6 +124,7 @@ class Search(Command):
             images=self.images,
             recipe=assigned(self.recipe),
             supernet=self.supernet,
+            device_file=str(self.device_file or ""),
             gpu=options.gpus_per_trial > 0,
         )
         if options.baseline:

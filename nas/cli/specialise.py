@@ -19,7 +19,7 @@ from nas.cli.parse import Command
 from nas.cli.speak import Said
 from nas.cli.terminal import Live, screen
 from nas.errors import ENVIRONMENT, INFEASIBLE, UserError
-from nas.evaluators.latency import called
+from nas.latency.timing import called
 from nas.oneshot import told
 from nas.run import Run, settings_in
 from nas.specialising import MEDIANS, Specialised, Target, specialise, verdict

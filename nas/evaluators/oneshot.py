@@ -13,10 +13,10 @@ import torch
 from nas.build import build
 from nas.data import Data
 from nas.errors import ENVIRONMENT, UserError
-from nas.evaluators.latency import latency
 from nas.evaluators.rating import CALIBRATION, Rater
 from nas.evaluators.scratch import Source, device_of
 from nas.files import write_text
+from nas.latency.timing import latency
 from nas.problem import Constraint, Metrics, Problem, Proposal
 from nas.roles import Infeasible, Work
 from nas.space import Space

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from nas.build import Network, build
 from nas.data import Data, Part, join, load, load_test, subset
 from nas.errors import ENVIRONMENT, UserError
-from nas.evaluators.latency import latency
 from nas.evaluators.promoted import MADE, take_up, thin
 from nas.files import write_text
+from nas.latency.timing import latency
 from nas.problem import Constraint, Metrics, Proposal
 from nas.profile import profile
 from nas.roles import Infeasible, Work

@@ -90,10 +90,10 @@ def source(
     for scope_kind in made:
         for scope in scope_kind.scopes:
             for leaf in (leaf for part in scope.parts.values() for leaf in leaves(part)):
-                _written(leaf.call.make, copied)
+                as_source(leaf.call.make, copied)
     written = [k for k in made if k is not made[-1] and not inlined(k)]
     name_kinds(written, made[-1], {*RESERVED, *copied.chunks, *copied.imports})
-    classes = Classes(fitted, lambda value: _written(value, copied))
+    classes = Classes(fitted, lambda value: as_source(value, copied))
     blocks = [*(text.rstrip().splitlines() for text in copied.chunks.values())]
     blocks += [classes.source(kind) for kind in written]
     whole = classes.source(made[-1])
@@ -157,14 +157,14 @@ def _shape(shape: Shape) -> str:
     return f"({', '.join(['B', *map(str, shape)])})"
 
 
-def _written(value: Any, copied: Copied) -> str:
+def as_source(value: Any, copied: Copied) -> str:
     """A value as source text; a class that torch lacks is copied."""
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool | int | float | complex):
         return repr(value) if "inf" not in repr(value) and "nan" not in repr(value) else f'float("{value}")'
     if isinstance(value, tuple | list):
-        inner = ", ".join(_written(v, copied) for v in value)
+        inner = ", ".join(as_source(v, copied) for v in value)
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
     if isinstance(value, torch.dtype):
         return str(value)
