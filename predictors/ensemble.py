@@ -2,52 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, final
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
 
 from nas.roles import Array, Prediction
 from nas.space import Architecture
 from predictors.encode import OneHot
+from predictors.scales import Places, checked
+
+Code: TypeAlias = Callable[[Sequence[Architecture]], Array]
+"""Further columns of architectures, such as `predictors.layers.Layers`."""
+MISSING = -1.0
+"""Stands for a feature that is missing: apart from all places, so that a tree can split it off."""
 
 
 @final
 class Forest:
     """A random forest (Breiman 2001); its std is the spread of its trees, never below a hundredth of the data's.
 
+    Features enter by their places among those learnt from; they may be missing (NaN). code: further columns.
     Raises ValueError for fewer than 3 samples, or values that are not finite.
     """
 
-    def __init__(self, trees: int = 200, seed: int = 0) -> None:
-        self._trees, self._seed = trees, seed
+    def __init__(self, trees: int = 200, seed: int = 0, *, code: Code | None = None) -> None:
+        self._trees, self._seed, self._code = trees, seed, code
 
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> Forest:
         """Learn from rated architectures."""
-        if len(archs) < 3 or len(archs) != len(y):
-            raise ValueError(f"a forest needs at least 3 rated architectures, got {len(archs)} with {len(y)} values")
-        if not np.isfinite(y).all():
-            raise ValueError("the values to learn from must be finite")
-        made = Forest(self._trees, self._seed)
-        made._code = OneHot.of(archs)
-        made._floor = max(float(np.std(y)) / 100, 1e-9)
-        order = np.argsort([a.key for a in archs], kind="stable")  # each tree draws rows by their place
-        rows = _joined(made._code(archs), features)[order]
+        made = Forest(self._trees, self._seed, code=self._code)
         forest = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1)
-        made._model = forest.fit(rows, np.asarray(y)[order])
+        made._made = _Trees(forest, self._code, archs, checked(archs, y, "a forest"), features)
         return made
 
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The mean of the trees, and their standard deviation."""
-        rows = _joined(self._code(archs), features).astype(np.float32)
-        trees = np.stack([tree.predict(rows) for tree in self._model.estimators_])
-        return Prediction(trees.mean(0), np.maximum(trees.std(0), self._floor))
+        return self._made(archs, features)
 
-    _code: OneHot
-    _floor: float
-    _model: RandomForestRegressor
+    _made: _Trees
 
 
-def _joined(rows: Array, features: Array | None) -> Array:
-    return rows if features is None else np.hstack([rows, features])
+@final
+class ExtraTrees:
+    """Trees whose thresholds are drawn, on all samples (Geurts et al. 2006); else as the forest."""
+
+    def __init__(self, trees: int = 200, seed: int = 0, *, code: Code | None = None) -> None:
+        self._trees, self._seed, self._code = trees, seed, code
+
+    def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> ExtraTrees:
+        """Learn from rated architectures."""
+        made = ExtraTrees(self._trees, self._seed, code=self._code)
+        trees = ExtraTreesRegressor(
+            self._trees, max_features=1 / 3, min_samples_leaf=2, random_state=self._seed, n_jobs=1
+        )
+        made._made = _Trees(trees, self._code, archs, checked(archs, y, "a forest"), features)
+        return made
+
+    def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
+        """The mean of the trees, and their standard deviation."""
+        return self._made(archs, features)
+
+    _made: _Trees
+
+
+@final
+class Boosted:
+    """Gradient boosting of small trees (Friedman 2002), several times, each tree on a random part of the samples.
+
+    The mean over the members and their standard deviation, never below a hundredth of the data's; else as the forest.
+    """
+
+    def __init__(
+        self, members: int = 5, trees: int = 150, depth: int = 3, seed: int = 0, *, code: Code | None = None
+    ) -> None:
+        self._members, self._trees, self._depth, self._seed, self._code = members, trees, depth, seed, code
+
+    def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> Boosted:
+        """Learn from rated architectures."""
+        made = Boosted(self._members, self._trees, self._depth, self._seed, code=self._code)
+        values = checked(archs, y, "boosting")
+        made._made = [_Trees(self._one(k), self._code, archs, values, features) for k in range(self._members)]
+        return made
+
+    def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
+        """The mean of the members, and their standard deviation."""
+        rows = self._made[0].rows(archs, features)
+        said = np.stack([one.model.predict(rows) for one in self._made])
+        return Prediction(said.mean(0), np.maximum(said.std(0), self._made[0].floor))
+
+    def _one(self, k: int) -> GradientBoostingRegressor:
+        return GradientBoostingRegressor(
+            n_estimators=self._trees,
+            learning_rate=0.07,
+            max_depth=self._depth,
+            subsample=0.5,
+            max_features=1 / 3,
+            min_samples_leaf=2,
+            random_state=self._seed * self._members + k,
+        )
+
+    _made: list[_Trees]
+
+
+@final
+class _Trees:
+    """An ensemble of trees, fitted, with the columns that it reads."""
+
+    def __init__(
+        self, model: object, code: Code | None, archs: Sequence[Architecture], values: Array, features: Array | None
+    ) -> None:
+        self._hot, self._code = OneHot.of(archs), code
+        self._places = None if features is None else Places(features)
+        self.floor = max(float(np.std(values)) / 100, 1e-9)
+        order = np.argsort([a.key for a in archs], kind="stable")  # each tree draws rows by their place
+        self.model = model.fit(self.rows(archs, features)[order], values[order])  # type: ignore[attr-defined]
+
+    def rows(self, archs: Sequence[Architecture], features: Array | None) -> Array:
+        """What the trees read: the code of the choices, further columns, and the places of the features."""
+        parts = [self._hot(archs)]
+        if self._code is not None:
+            parts.append(self._code(archs))
+        if features is not None and self._places is not None:
+            parts.append(np.nan_to_num(self._places(features), nan=MISSING))
+        made: Array = np.hstack(parts).astype(np.float32)
+        return made
+
+    def __call__(self, archs: Sequence[Architecture], features: Array | None) -> Prediction:
+        """The mean and the standard deviation over the trees."""
+        rows = self.rows(archs, features)
+        trees = np.stack([tree.predict(rows) for tree in self.model.estimators_])
+        return Prediction(trees.mean(0), np.maximum(trees.std(0), self.floor))

@@ -90,7 +90,7 @@ class Coded:
 
 @final
 @dataclass(frozen=True)
-class _Mark(Node):
+class Mark(Node):
     """Says which option was taken, and lets its input through."""
 
     name: str
@@ -110,7 +110,7 @@ def _marked(part: Any) -> Any:
     """Each option of a choice of nodes begins with its mark; a node that stands in a chain repeatedly stands once."""
     if isinstance(part, Choice) and part.of_nodes:
         pairs = zip(part.options, part.labels, strict=True)
-        return replace(part, options=tuple(_begun(option, _Mark(part.name, label)) for option, label in pairs))
+        return replace(part, options=tuple(begun(option, Mark(part.name, label)) for option, label in pairs))
     if isinstance(part, Chain) and part.depth is None:
         pairs = zip(part.names, part.items, strict=True)
         once = {id(item): (name, item) for name, item in reversed(list(pairs))}
@@ -119,7 +119,8 @@ def _marked(part: Any) -> Any:
     return part
 
 
-def _begun(option: Any, mark: _Mark) -> Node:
+def begun(option: Any, mark: Mark) -> Node:
+    """An option behind its mark; what it takes, it still takes first."""
     if isinstance(option, Take):
         return Take(option.source, Chain.of(mark=mark, node=option.node))
     return Chain.of(mark=mark, node=option)
@@ -138,7 +139,7 @@ def _paths(flat: Graph, longest: int, zeros: bool) -> tuple[set[Path], set[str]]
     for n, op in enumerate(flat.ops):
         here = {way for k in op.inputs for way in ways[k]} if op.inputs else start
         met = frozenset[str]().union(*(names[k] for k in op.inputs))
-        if isinstance(op.node, _Mark):
+        if isinstance(op.node, Mark):
             here, met = {(*way, op.node.label) for way in here if len(way) < longest}, met | {op.node.name}
         if op.kind == "zero" and not zeros:
             here = set()
