@@ -10,7 +10,7 @@ import json
 import linecache
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -178,25 +178,41 @@ def _maker(spec: str) -> Callable[..., Strategy]:
 
 def strategies() -> Mapping[str, Callable[[Problem], Strategy]]:
     """Every strategy for any problem by its name; those that learn have their predictor."""
-    process, networks, judge = partial(predictor, "gp"), partial(predictor, "networks"), partial(predictor, "gp-ranks")
     return {
-        "auto": partial(Auto, predictor=process, judge=judge),
-        "bananas": partial(Bananas, predictor=networks),
-        "screened": partial(_screened, process),
+        "auto": _auto,
+        "bananas": partial(Bananas, predictor=partial(predictor, "networks")),
+        "screened": _screened,
         **STRATEGIES,
     }
 
 
-def _screened(made: Callable[[], Predictor], problem: Problem) -> Strategy:
-    return Screened(problem, Evolution(problem), made)
+def _auto(problem: Problem, most: int | None = None) -> Strategy:
+    """`Auto` with a process that reads the ways through networks; it chooses by one on ranks."""
+    return Auto(problem, _once("gp-ways", problem), partial(predictor, "gp-ranks"), most)
 
 
-def predictor(name: str) -> Predictor:
-    """The predictor of a name."""
-    known: Mapping[str, Callable[[], Predictor]] = package("predictors").PREDICTORS
+def _screened(problem: Problem) -> Strategy:
+    return Screened(problem, Evolution(problem), _once("gp-ways", problem))
+
+
+def _once(name: str, problem: Problem) -> Callable[[], Predictor]:
+    """The predictor of a name for a problem's space, made when it is first asked for, and the same each time."""
+    return cache(partial(predictor, name, problem.space))
+
+
+def predictor(name: str, space: Space | None = None) -> Predictor:
+    """The predictor of a name; those that read the networks of a space are made for it.
+
+    UserError where the space of one of these is not given.
+    """
+    known: Mapping[str, Callable[..., Predictor]] = package("predictors").PREDICTORS
     if name not in known:
         raise nearest(name, known, what="predictor")
-    return known[name]()
+    if "space" not in inspect.signature(known[name]).parameters:
+        return known[name]()
+    if space is None:
+        raise UserError(f"the predictor {name} reads the networks of a space, and none was given")
+    return known[name](space)
 
 
 def published(name: str) -> Published:

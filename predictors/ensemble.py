@@ -8,6 +8,7 @@ from typing import TypeAlias, final
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
 
+from nas.codes import Codes, Rows, blocks
 from nas.roles import Array, Prediction
 from nas.space import Architecture
 from predictors.encode import OneHot
@@ -17,6 +18,8 @@ Code: TypeAlias = Callable[[Sequence[Architecture]], Array]
 """Further columns of architectures, such as `predictors.layers.Layers`."""
 MISSING = -1.0
 """Stands for a feature that is missing: apart from all places, so that a tree can split it off."""
+BLOCK = 8192
+"""How many rows of codes the trees read at a time."""
 
 
 @final
@@ -41,6 +44,10 @@ class Forest:
         """The mean of the trees, and their standard deviation."""
         return self._made(archs, features)
 
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """The same of the architectures of rows; the std comes with it."""
+        return self._made.coded(codes, rows, features)
+
     _made: _Trees
 
 
@@ -63,6 +70,10 @@ class ExtraTrees:
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The mean of the trees, and their standard deviation."""
         return self._made(archs, features)
+
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """The same of the architectures of rows; the std comes with it."""
+        return self._made.coded(codes, rows, features)
 
     _made: _Trees
 
@@ -89,6 +100,13 @@ class Boosted:
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The mean of the members, and their standard deviation."""
         rows = self._made[0].rows(archs, features)
+        return self._said(rows)
+
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """The same of the architectures of rows; the std comes with it."""
+        return self._made[0].coded(codes, rows, features, self._said)
+
+    def _said(self, rows: Array) -> Prediction:
         said = np.stack([one.model.predict(rows) for one in self._made])
         return Prediction(said.mean(0), np.maximum(said.std(0), self._made[0].floor))
 
@@ -131,6 +149,44 @@ class _Trees:
 
     def __call__(self, archs: Sequence[Architecture], features: Array | None) -> Prediction:
         """The mean and the standard deviation over the trees."""
-        rows = self.rows(archs, features)
-        trees = np.stack([tree.predict(rows) for tree in self.model.estimators_])
+        return self.said(self.rows(archs, features))
+
+    def coded(
+        self, codes: Codes, rows: Rows, features: Array | None, said: Callable[[Array], Prediction] | None = None
+    ) -> Prediction:
+        """The same of the architectures of rows; what `said` makes of them, in blocks of the columns that trees read.
+
+        Without features equal rows are read once, and alike ones side by side: branches are then foreseen. With further
+        columns, the architectures are made of the rows.
+        """
+        said = said or self.said
+        if self._code is not None:
+            return said(self.rows(codes.archs(rows), features))
+        firsts, place = np.arange(len(rows)), np.arange(len(rows))
+        if features is None:
+            firsts, place = codes.unique(rows, self._telling(codes))
+        made = np.empty((2, len(firsts)))
+        for start, block in blocks(rows.T.take(firsts, 1).T, BLOCK):
+            part = slice(start, start + len(block))
+            hot = np.empty((len(self._hot.columns), len(block)), dtype=np.float32)
+            read = np.ascontiguousarray(codes.hot(block, self._hot.columns, hot).T)
+            if features is not None and self._places is not None:
+                places = np.nan_to_num(self._places(features[part]), nan=MISSING)
+                read = np.hstack([read, places.astype(np.float32)])
+            one = said(read)
+            made[:, part] = one.mean, one.std
+        return Prediction(*made[:, place])
+
+    def _telling(self, codes: Codes) -> list[str]:
+        """The choices by how much the trees' first questions ask for them, the most first."""
+        worth = dict.fromkeys(codes.names, 0.0)
+        for (name, _), much in zip(self._hot.columns, self.model.feature_importances_, strict=False):
+            worth[name] = worth.get(name, 0.0) + float(much)
+        return sorted(codes.names, key=lambda name: -worth[name])
+
+    def said(self, rows: Array) -> Prediction:
+        """The mean and the standard deviation over the trees, of what they read."""
+        trees = np.empty((len(self.model.estimators_), len(rows)))
+        for line, tree in zip(trees, self.model.estimators_, strict=True):
+            line[:] = tree.predict(rows, check_input=False)  # once a tree, the check takes as long as the trees
         return Prediction(trees.mean(0), np.maximum(trees.std(0), self.floor))

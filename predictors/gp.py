@@ -10,12 +10,16 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from scipy.stats import norm, rankdata
 
+from nas.codes import BLOCK, Codes, Column, Rows, blocks
 from nas.roles import Array, Prediction
 from nas.space import Architecture
+from nas.tree import Label
 from predictors.paths import Path, Paths
 
 STEPS = 40
 """How many steps the fit of the kernel may take."""
+ROUNDING = 1e-4
+"""By how many deviations of what was learnt a mean that only ranks may be off."""
 
 
 @final
@@ -61,9 +65,66 @@ class GP:
         places = None if features is None else self._places(features)
         apart = self._apart(self._coded(archs), self._passed(archs), places)
         alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
-        mean = self._centre + self._spread * (alike @ self._alpha)
         half = solve_triangular(self._lower, alike.T, lower=True)
-        std = self._spread * np.sqrt(np.maximum(self._scale - (half**2).sum(0), 0.0))
+        return self._said(alike @ self._alpha, (half**2).sum(0))
+
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """The same of the architectures of rows: what they share with those learnt from is a product of matrices.
+
+        With paths, the architectures are made of the rows.
+        """
+        if self._paths is not None:
+            return self.predict(codes.archs(rows), features)
+        columns, shared = self._shared(codes)
+        largest = self._scale * np.abs(self._alpha).sum() * (1 + self._weights.sum())
+        dtype = np.float64 if std or largest * np.finfo(np.float32).eps > ROUNDING else np.float32
+        shared, alpha = shared.astype(dtype), (self._scale * self._alpha).astype(dtype)
+        inverse = solve_triangular(self._lower, np.eye(len(alpha)), lower=True) if std else None
+        mean, learnt = np.empty(len(rows)), np.full(len(rows), np.nan)
+        rooms = np.empty((len(columns) + 1, BLOCK), dtype), np.empty((len(alpha), BLOCK), dtype)
+        for start, block in blocks(rows):
+            part = slice(start, start + len(block))
+            hot, alike = (room[:, : len(block)] for room in rooms)
+            codes.hot(block, columns, hot[:-1])
+            hot[-1] = 1
+            np.matmul(shared, hot, out=alike)
+            if features is not None and self._placed is not None:
+                weights = self._weights[len(self._weights) - self._placed.shape[1] :]
+                for weight, asked, own in zip(weights, self._places(features[part]).T, self._placed.T, strict=True):
+                    alike -= weight * np.abs(asked[None] - own[:, None])
+            np.exp(alike, out=alike)
+            mean[part] = alpha @ alike
+            if inverse is not None:
+                learnt[part] = self._scale**2 * np.square(inverse @ alike).sum(0)
+        return self._said(mean, learnt)
+
+    def _shared(self, codes: Codes) -> tuple[list[Column], Array]:
+        """What each (choice, label) shares with each learnt one beyond a label without a column: (learnt, columns + 1).
+
+        The label without a column is the choice that is not made or, where all make it, the first; the last column is
+        what that lacks. So the exponent of the kernel is the product with the one-hot code and a line of ones.
+        """
+        columns: list[Column] = []
+        lines, lacking = [], np.zeros(len(self._codes))
+        for name, weight, own in zip(self._names, self._weights, self._codes.T, strict=False):
+            choice = codes.space.choices.get(name)
+            labels: list[Label | None] = [] if choice is None else [*choice.labels]
+            absent = labels.pop(0) if choice is not None and codes.always[name] else None
+            matches = own == self._number(name, absent)
+            lacking += weight * ~matches
+            for label in labels:
+                columns.append((name, label))
+                lines.append(weight * ((own == self._number(name, label)) * 1.0 - matches))
+        return columns, np.stack([*lines, -lacking], 1)
+
+    def _number(self, name: str, label: Label | None) -> int:
+        """The number of a label: -1 where the choice is not made, -2 where it was not learnt from."""
+        return -1 if label is None else self._known.get((name, label), -2)
+
+    def _said(self, mean: Array, learnt: Array) -> Prediction:
+        """The values of a posterior mean, and of the share of the variance that is known; NaN stays NaN."""
+        mean = self._centre + self._spread * mean
+        std = self._spread * np.sqrt(np.maximum(self._scale - learnt, 0.0))
         if self._ranks:
             high, low = self._turned(mean + std), self._turned(mean - std)
             mean, std = self._turned(mean), (high - low) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import final
 
+from nas.codes import Codes, Rows
 from nas.programs.additive import Additive, Column
 from nas.programs.openings import Openings
 from nas.programs.tables import Tables
@@ -29,6 +30,10 @@ class Ridge:
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The sum of the terms, and the posterior standard deviation, noise included."""
         return Prediction(*self._model.predict(archs, features))
+
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """The same of the architectures of rows."""
+        return Prediction(*self._model.coded(codes, rows, features, std=std))
 
     @property
     def offset(self) -> float:
