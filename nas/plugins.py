@@ -201,10 +201,7 @@ def _once(name: str, problem: Problem) -> Callable[[], Predictor]:
 
 
 def predictor(name: str, space: Space | None = None) -> Predictor:
-    """The predictor of a name; those that read the networks of a space are made for it.
-
-    UserError where the space of one of these is not given.
-    """
+    """The predictor of a name; UserError where one that reads the networks of a space is given none."""
     known: Mapping[str, Callable[..., Predictor]] = package("predictors").PREDICTORS
     if name not in known:
         raise nearest(name, known, what="predictor")

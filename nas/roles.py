@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, final
+from typing import Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.codes import Codes, Rows
 from nas.problem import Metrics, Proposal, Trial
 from nas.space import Architecture, Rng
 
@@ -68,6 +69,18 @@ class Predictor(Protocol):
 
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The values of architectures: mean (n,) and std (n,)."""
+
+
+@runtime_checkable
+class Quick(Protocol):
+    """A predictor that reads populations as integer arrays too, so that no architecture need be made (optional)."""
+
+    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
+        """What `predict` says of the architectures of the rows, but for rounding.
+
+        std: whether it is asked for; without, it is NaN, and the means may be off by a ten-thousandth of the standard
+        deviation of what was learnt: enough to rank, and cheaper.
+        """
 
 
 @final

@@ -36,7 +36,7 @@ nas.settings
 nas.settle nas.finding
 nas.rated
 nas.candidates
-nas.export nas.drawing nas.subnetworks
+nas.export nas.drawing nas.subnetworks nas.beginning
 nas.latency.script
 nas.handover nas.searching nas.estimate nas.experiment nas.designing nas.specialising
 nas.design_files
@@ -131,8 +131,8 @@ def test_files_are_short():
     [
         ("ray", ("nas/executors",)),
         ("torch", ("nas/build.py", "nas/module.py", "nas/weights", "nas/data", "nas/training", "nas/latency",
-                   "nas/proxies", "nas/evaluators", "nas/executors", "nas/export", "nas/finding.py", "nas/estimate.py", "nas/testing",
-                   "nas/cli/doctor.py", "nas/strategies/policy.py", "nas/strategies/recurrent.py", "search_spaces/ops",
+                   "nas/proxies", "nas/evaluators", "nas/executors", "nas/export", "nas/finding.py",
+                   "nas/estimate.py", "nas/testing", "nas/cli/doctor.py", "nas/strategies/policy.py", "nas/strategies/recurrent.py", "search_spaces/ops",
                    "predictors/neural.py", "predictors/network.py", "predictors/pairwise.py")),
         ("optuna", ("nas/strategies/sampled.py",)),
         ("cvxpy", ()),

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.codes import Codes, Rows
 from nas.errors import UserError
 from nas.profile import profile
 from nas.programs.openings import CELLS, Openings, Scope
@@ -39,6 +40,10 @@ class Tables:
         labels, choices = arch.labels, self.space.choices
         place = {n: choices[n].index(labels[n]) if n in labels else 0 for n in self._names}
         return float(sum(table[tuple(place[n] for n in scope)] for scope, table in self.parts.items()))
+
+    def coded(self, codes: Codes, rows: Rows) -> Array:
+        """The numbers of the architectures of rows, (n,)."""
+        return codes.summed(rows, self.parts)
 
     def scaled(self, factor: float) -> Tables:
         """The same times a number."""
