@@ -31,6 +31,8 @@ ENDED = "ended"
 """The fact of a run that says which of its studies came to their end, and for how many trials."""
 CHECK = "check"
 """The fact of a run that says how far the ratings of a supernet can be trusted."""
+FIRST = "first"
+"""The fact of a run that says which architectures it tries first, and where they come from."""
 FINAL = "final"
 """The fact of a run that says what its last training came to."""
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from nas import plugins
 from nas.alone import alone
+from nas.beginning import begins, taken, warmed
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
 from nas.evaluators.oneshot import Inherited
 from nas.evaluators.promoted import thin
 from nas.evaluators.rating import CALIBRATION
-from nas.finding import CHECK, CHOSEN, ENDED, FINAL, Finding
+from nas.finding import CHECK, CHOSEN, ENDED, FINAL, FIRST, Finding
 from nas.oneshot import judged, some, trained
 from nas.options import EMBEDDED, Options, Screen, Silent, make_executor, refuse_missing, share
 from nas.problem import Constraint, Problem, Proposal, State, Trial
@@ -25,7 +26,9 @@ from nas.roles import Evaluator, Executor, Strategy, Task
 from nas.run import Run
 from nas.settings import Settings, differs
 from nas.settle import folder_of, settle
+from nas.space import Architecture
 from nas.strategies.listed import Listed
+from nas.strategies.warm import Warm
 from nas.study import Progress, Terms, Watch
 from nas.training.rules import RULES
 from nas.training.sharing import ByRule
@@ -87,6 +90,8 @@ class _Main:
         settings, problem = self.settings, self.settings.problem
         evaluate = self.evaluator()
         proposes = plugins.strategy(strategy, problem, **({} if settings.supernet else {"most": settings.epochs}))
+        first = self.first() if name == "search" else []
+        proposes = Warm(proposes, first) if first else proposes
         epochs = 0 if settings.supernet else settings.epochs
         progress = self.searched(name, proposes, evaluate, seed, self.options.trials, epochs)
         if name == "search":
@@ -95,6 +100,17 @@ class _Main:
         if progress.finished < self.options.trials:
             told = f"{progress.finished} different networks within the limits in {progress.proposals} proposals"
             self.screen.say(f"{told}: the search ends before {self.options.trials}")
+
+    def first(self) -> list[Architecture]:
+        """What the search tries first, found once."""
+        made = self.run.store.fact(FIRST)
+        if made is None:
+            self.screen.phase("what to try first", 0)
+            made = begins(self.settings, self.options.trials)
+            self.run.store.put(FIRST, made)
+            if made["said"]:
+                self.screen.say(f"tried first: {made['said']}")
+        return taken(made, self.settings)
 
     def choose(self, strategy: Strategy) -> None:
         """Enter which trial the strategy takes for the best, where it says so; the best rating may be luck."""
@@ -259,7 +275,7 @@ def search(
     options = Options(trials, executor, workers, baseline=baseline, **known)
     bounds = tuple(Constraint(LIMITS.get(metric, metric), value) for metric, value in (limits or {}).items())
     settings = settle(space=space, data=data, limits=bounds, gpu=options.gpus_per_trial > 0, **more)
-    return start(settings, options, out=Path(out) if out else None)
+    return start(warmed(settings), options, out=Path(out) if out else None)
 
 
 __all__ = ["search", "start", "train"]

@@ -37,6 +37,7 @@ class Settings:
     space_settings: what its function is given, `input` and `classes` included; code: a hash of a user's own files.
     limits: by metric; epochs, images: of a candidate's training; final_epochs: of the last one, on all images.
     supernet: the path rule of one training that all candidates inherit from, and epochs are its; "" trains each alone.
+    warm_start: where what is tried first comes from: "scores", the run whose best are `first`, or "".
     device_file: predicts latencies, which then nobody measures; device_hash: of its contents.
     """
 
@@ -56,6 +57,8 @@ class Settings:
     supernet: str = ""
     device_file: str = ""
     device_hash: str = ""
+    warm_start: str = ""
+    first: tuple[Mapping[str, Json], ...] = ()
     format: int = FORMAT
 
     @cached_property
@@ -65,8 +68,9 @@ class Settings:
         if not self.supernet:
             del counted["supernet"]  # a run of an earlier nas keeps its name
         del counted["device_file"]  # its contents count
-        if not self.device_hash:
-            del counted["device_hash"]
+        for name in ("device_hash", "warm_start", "first"):
+            if not counted[name]:
+                del counted[name]
         text = json.dumps(counted, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -83,7 +87,7 @@ class Settings:
                 fix="open it with the nas that made it, or give another --out",
             )
         try:
-            return Settings(**made)
+            return Settings(**{**made, "first": tuple(made.get("first", ()))})
         except TypeError as error:
             raise UserError(f"the run's settings are torn: {error}", fix="give another --out") from error
 

@@ -38,9 +38,13 @@ def settle(
     recipe: Mapping[str, Json] | None = None,
     supernet: str = "",
     device_file: str = "",
+    warm_start: str | None = None,
     gpu: bool = False,
 ) -> Settings:
-    """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile."""
+    """The settings of a search; what was left out is chosen by the data: a small cell space for digits, else mobile.
+
+    warm_start: "scores", "" for nothing, or the folder of another run; None: scores where auto trains each candidate.
+    """
     for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, got {value}")
@@ -72,6 +76,7 @@ def settle(
         supernet=supernet,
         device_file=str(Path(device_file).resolve()) if device_file else "",
         device_hash=hashed(device_file) if device_file else "",
+        warm_start=("scores" if strategy == "auto" and not supernet else "") if warm_start is None else warm_start,
     )
     if device_file and LATENCY not in settings.limits:
         fix = "add --max latency=5ms, or leave out --device-file"

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from nas.best import best_of
-from nas.finding import CHECK, Finding
+from nas.finding import CHECK, FIRST, Finding
 from nas.oneshot import told
 from nas.options import Options
 from nas.problem import Problem, Trial
@@ -37,6 +37,7 @@ def summary(finding: Finding, how: Options) -> dict[str, Json]:
         "trials": {name: states[name] for name in ("done", "failed", "infeasible", "repeat")},
         "best": row(best),
         "chosen": weighed(finding),
+        "first": (finding.run.store.fact(FIRST) or {}).get("said") or None,
         "final": {name: whole(final[name]) for name in ("test_accuracy", "params", "macs") if name in final},
         "baseline": baseline(finding, how),
         "supernet": settings.supernet,
@@ -88,6 +89,8 @@ def leaderboard(finding: Finding, how: Options, said: Mapping[str, Any]) -> Iter
         f"the best of {said['trials']['done']} {'rated' if said['supernet'] else 'trained'} networks",
     )
     best, final = said["best"], said["final"]
+    if said["first"]:
+        yield f"tried first: {said['first']}"
     if said["chosen"]:
         high = said["chosen"]["highest"]
         yield (

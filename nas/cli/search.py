@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, final
 import tyro
 
 from nas import plugins
+from nas.beginning import warmed
 from nas.cli.leaderboard import leaderboard, summary
 from nas.cli.parse import Command
 from nas.cli.speak import Said
@@ -86,6 +87,9 @@ class Search(Command):
     """A trial that takes longer is stopped, and counts as failed."""
     baseline: Annotated[Literal["random", "none"] | None, tyro.conf.arg(metavar="{random,none}")] = None
     """random: the best of random search at the same budget beside it. Default: only without --space and --data."""
+    warm_start: Annotated[str | None, tyro.conf.arg(metavar="{scores,none}|RUN")] = None
+    """What is tried first: scores (the best of 30 random networks by zero-cost scores), none, or the best of another
+    run, by its folder. Nothing else of an earlier run is ever read. Default: scores with auto, else none."""
     supernet: Annotated[str, tyro.conf.arg(metavar="RULE")] = ""
     """Train one supernet by this path rule first, and rate candidates by what they inherit from it:
     uniform, fair, sandwich, delayed, sorted, multi, progressive. --epochs are its, --check says what it is worth."""
@@ -125,8 +129,10 @@ class Search(Command):
             recipe=assigned(self.recipe),
             supernet=self.supernet,
             device_file=str(self.device_file or ""),
+            warm_start="" if self.warm_start == "none" else self.warm_start,
             gpu=options.gpus_per_trial > 0,
         )
+        settings = warmed(settings)
         if options.baseline:
             plugins.strategy(options.baseline, settings.problem)
         folder = self.out or folder_of(settings)

@@ -30,3 +30,9 @@ class Warm:
     def tell(self, trial: Trial) -> None:
         """The strategy inside learns from the given designs as from its own."""
         self._strategy.tell(trial)
+
+    def chosen(self) -> Architecture | None:
+        """What the strategy inside takes for the best, if it says so."""
+        chosen = getattr(self._strategy, "chosen", None)
+        found: Architecture | None = chosen() if chosen is not None else None
+        return found
