@@ -150,14 +150,14 @@ def test_train_takes_another_trial(folder, tmp_path, capsys):
     assert made["epochs"] == 1
 
 
-def test_rank_ranks_what_was_not_trained(folder, capsys):
-    made = said(capsys, "rank", folder, "--sample", "300", "--top", "5")
+def test_rank_ranks_what_was_trained_and_what_was_not(folder, capsys):
+    made = said(capsys, "rank", folder, "--sample", "100", "--top", "100")
     means = [row["mean"] for row in made["rows"]]
     assert means == sorted(means, reverse=True)
-    assert len(means) == 5
+    assert made["predictor"] == "auto"
     trained = {t["key"] for t in said(capsys, "show", folder)["trials"] if t["state"] == "done"}
-    assert not trained & {row["key"] for row in made["rows"]}
-    assert all(row["std"] > 0 for row in made["rows"])
+    assert {row["key"] for row in made["rows"] if row["measured"] is not None} == trained
+    assert len(made["rows"]) > 50
 
 
 def test_spaces_and_their_laws(tmp_path, capsys):

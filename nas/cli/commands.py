@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "proxies.Proxies",
         "Score untrained networks: random ones of a space, or those of a run beside the accuracy that they reached.",
     ),
-    "rank": ("rank.Rank", "Rank networks that were not trained, by a predictor fitted on those that were."),
+    "rank": ("rank.Rank", "Rank networks by a predictor that learnt from those trained, and say how far to trust it."),
     "doctor": ("doctor.Doctor", "What this machine has, and what is missing, each with its cure."),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -11,36 +12,39 @@ import tyro
 from rich.table import Table
 
 from nas import plugins
+from nas.candidates import Candidates, candidates, costs
 from nas.cli.leaderboard import whole
 from nas.cli.parse import Command
 from nas.cli.speak import Said
 from nas.errors import INFEASIBLE, UserError
 from nas.finding import Finding
-from nas.problem import State
+from nas.problem import Problem
+from nas.rated import Rated, rated
+from nas.space import Architecture, Json
+from nas.trust.judge import LEVEL, Judged, judged
 from nas.units import count
-
-FEWEST = 3
-"""Trained networks that a predictor needs."""
 
 
 @final
 @dataclass(frozen=True)
 class Rank(Command):
-    """Rank networks that were not trained, by a predictor fitted on those that were.
+    """Rank networks by a predictor that learnt from those trained, and say how far to trust it.
 
     Example: nas rank runs/mobile-fashion-mnist-1a2b3c4d --top 5
     """
 
     folder: tyro.conf.Positional[Path]
     """The run's folder."""
-    predictor: str = "forest"
-    """forest: a tree ensemble on the one-hot code of the choices."""
+    predictor: str = "auto"
+    """auto (several, weighed by what each says of held-out networks), gp-ranks, forest, ridge ..."""
     top: int = 10
     """How many are shown."""
-    sample: int = 10_000
-    """How many random architectures are ranked."""
+    sample: int = 100_000
+    """How many random architectures are looked at; of a smaller space all."""
+    level: float = LEVEL
+    """Of the intervals of tau and of the predictions."""
     seed: int = 0
-    """Of the random architectures."""
+    """Of the random architectures, and of what is held out together."""
     json: bool = False
     """One JSON object on standard output."""
 
@@ -48,39 +52,114 @@ class Rank(Command):
         for name, value in (("top", self.top), ("sample", self.sample)):
             if value < 1:
                 raise UserError(f"--{name} must be at least 1, got {value}")
+        if not 0 < self.level < 1:
+            raise UserError(f"--level must lie between 0 and 1, got {self.level:g}", fix="0.9 is usual")
         finding = Finding.read(self.folder)
         problem = finding.settings.problem
-        done = [t for t in finding.run.trials() if t.state is State.DONE]
-        if len(done) < FEWEST:
-            what = f"the run {self.folder} has {len(done)} done trials, a predictor needs {FEWEST}"
-            raise UserError(what, fix=f"nas resume {self.folder} --trials 20", code=INFEASIBLE)
-        model = plugins.predictor(self.predictor)
-        y = np.array([t.metrics["accuracy"] for t in done])
-        fitted = model.fit([t.arch for t in done], y)
-        rng, known = np.random.default_rng(self.seed), {t.arch.key for t in done}
-        drawn = {a.key: a for a in (problem.space.sample(rng) for _ in range(self.sample)) if a.key not in known}
-        archs = list(drawn.values())
-        if not archs:
-            raise UserError(f"every one of {self.sample} random architectures was trained already", code=INFEASIBLE)
-        predicted = fitted.predict(archs)
-        rows = []
-        for k in np.argsort(-predicted.mean, kind="stable"):
-            seen = problem.screen(archs[k])
-            if not seen.broken:
-                rows.append((archs[k], float(predicted.mean[k]), float(predicted.std[k]), seen.metrics))
-            if len(rows) == self.top:
-                break
-        table = Table(box=None, pad_edge=False)
-        for name in ("rank", "predicted", "std", "params", "MACs", "architecture"):
-            table.add_column(name, justify="right" if name != "architecture" else "left", overflow="fold")
-        listed = []
-        for n, (arch, mean, std, costs) in enumerate(rows, 1):
-            spelled = problem.space.spell(arch) if problem.space.spelling else arch.key
-            table.add_row(str(n), f"{mean:.4f}", f"{std:.4f}", count(costs["params"]), count(costs["macs"]), spelled)
-            named = {"rank": n, "key": arch.key, "arch": dict(arch.labels), "mean": mean, "std": std}
-            listed.append({**named, "params": whole(costs["params"]), "macs": whole(costs["macs"])})
-        trained = {"run": str(self.folder), "predictor": self.predictor, "trained_on": len(done), "ranked": len(archs)}
-        line = (
-            f"{len(archs)} architectures ranked by a {self.predictor} of {len(done)} trained; their best {y.max():.4f}"
+        make = partial(plugins.predictor, self.predictor, problem.space)
+        make()
+        known = rated(finding)
+        found = candidates(problem, known, plugins.predictor("gp-ranks"), self.sample, seed=self.seed)
+        if not found.archs:
+            what = f"none of {found.drawn} random architectures keeps the limits and was not trained already"
+            raise UserError(what, fix="give a larger --sample, or wider limits", code=INFEASIBLE)
+        columns = costs(problem, [*known.archs, *found.archs])
+        told, rest = (None, None) if columns is None else np.split(columns, [len(known.archs)])
+        random = list(found.archs[: found.random])
+        how = judged(
+            make,
+            known.archs,
+            known.y,
+            told,
+            population=(random, None if rest is None else rest[: found.random]),
+            groups=[problem.screen(arch).same for arch in known.archs],
+            level=self.level,
+            seed=self.seed,
         )
-        return Said({**trained, "rows": listed}, (table, line))
+        rows = _rows(problem, known, found, how, columns)[: self.top]
+        made = {"run": str(self.folder), "predictor": self.predictor, "trained_on": len(known.archs)}
+        listed = [_listed(n, row) for n, row in enumerate(rows, 1)]
+        said = {**made, "tau": how.json(), "trusted": how.trusted, "rows": listed}
+        return Said(said, (*self._trust(how, problem), _table(problem, rows, how), *self._lines(known, found, finding)))
+
+    def _trust(self, how: Judged, problem: Problem) -> tuple[str, ...]:
+        within = " within the limits" if problem.constraints else ""
+        return (how.line if not how.trusted else f"{how.line}, for random networks{within}",)
+
+    def _lines(self, known: Rated, found: Candidates, finding: Finding) -> list[str]:
+        kind = "random" if found.sampled else "possible"
+        lines = [
+            f"{len(found.archs):,} of {found.drawn:,} {kind} architectures ranked by {self.predictor}, which learnt "
+            f"from {len(known.archs)} trained; the best of these measured {known.y.max():.4f}",
+            *known.notes,
+        ]
+        if finding.settings.measured:
+            unknown = ", ".join(c.metric for c in finding.settings.measured)
+            lines.append(f"whether they keep the limit of {unknown}, only a device can tell")
+        return lines
+
+
+@final
+@dataclass(frozen=True)
+class _Row:
+    """A line of the ranking; measured: NaN for a network that was not trained."""
+
+    arch: Architecture
+    mean: float
+    low: float
+    high: float
+    p_best: float
+    params: float
+    macs: float
+    measured: float
+
+
+def _rows(problem: Problem, known: Rated, found: Candidates, how: Judged, columns: object) -> list[_Row]:
+    """All that were ranked and measured, the highest prediction first."""
+    archs = [*known.archs, *found.archs]
+    said = how.predictor.predict(archs, columns)  # type: ignore[arg-type]  # an array or None
+    n = len(known.archs)
+    low, high = how.interval(said)
+    rest, trained = how.chances(type(said)(said.mean[n:], said.std[n:]), known.y)
+    chance = np.concatenate([trained, rest])
+    measured = np.concatenate([known.y, np.full(len(found.archs), np.nan)])
+    rows = []
+    for k in np.argsort(-said.mean, kind="stable").tolist():
+        seen = problem.screen(archs[k])
+        if seen.broken:
+            continue
+        values = (said.mean[k], low[k], high[k], chance[k], seen.metrics["params"], seen.metrics["macs"], measured[k])
+        rows.append(_Row(archs[k], *map(float, values)))
+    return rows
+
+
+def _listed(rank: int, row: _Row) -> dict[str, Json]:
+    """A row as plain values."""
+    return {
+        "rank": rank,
+        "key": row.arch.key,
+        "arch": dict(row.arch.labels),
+        "mean": row.mean,
+        "low": row.low,
+        "high": row.high,
+        "p_best": row.p_best,
+        "params": whole(row.params),
+        "macs": whole(row.macs),
+        "measured": row.measured,
+    }
+
+
+def _table(problem: Problem, rows: list[_Row], how: Judged) -> Table:
+    """The ranking for people."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "predicted", f"{how.level:.0%} interval", "p(best)", "measured", "params", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold")
+    for n, row in enumerate(rows, 1):
+        spelled = problem.space.spell(row.arch) if problem.space.spelling else row.arch.key
+        between = "" if np.isnan(row.low) else f"{row.low:.4f} to {row.high:.4f}"
+        chance = "" if np.isnan(row.p_best) else f"{row.p_best:.3f}"
+        measured = "" if np.isnan(row.measured) else f"{row.measured:.4f}"
+        costs = (count(row.params), count(row.macs))
+        table.add_row(str(n), f"{row.mean:.4f}", between, chance, measured, *costs, spelled)
+    return table
