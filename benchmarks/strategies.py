@@ -2,6 +2,7 @@
 
 python benchmarks/strategies.py find --tables FOLDER every table, every strategy: mean, interval, the baseline
 python benchmarks/strategies.py reach --tables FOLDER          evaluations until the regret of random search after 1,000
+python benchmarks/strategies.py screen --tables FOLDER         evolution screened by a predictor, and plain
 python benchmarks/strategies.py front --tables FOLDER           two objectives: hypervolume at equal budgets
 python benchmarks/strategies.py cost                            microseconds of an ask and its tell, Optuna beside
 
@@ -44,6 +45,8 @@ LEARN = (
     "bohb",
 )
 """Strategies with a model, which get a tenth of the seeds."""
+FEW = 300
+"""Evaluations of one of these where the question is when it gets somewhere."""
 ONE = [name for name in STRATEGIES if name not in ("program", "deepmad", "nsga2", "netadapt")]
 """Those for one objective on any table."""
 
@@ -125,10 +128,28 @@ def reach(folder: Path | None, names: Sequence[str], seeds: int, only: Sequence[
             f"\n{table.name}: regret of random search after {most}: {bar:.4g}\n\n| strategy | evaluations |\n|---|---|"
         )
         for name in names:
-            (one,) = compare(table, [name], Budget(most), seeds=counted(name, seeds // 5), problem=problem)
-            curve = one.regret(table, range(1, most + 1))
+            long = FEW if name in LEARN else most
+            (one,) = compare(table, [name], Budget(long), seeds=counted(name, seeds), problem=problem)
+            curve = one.regret(table, range(1, long + 1))
             needed = next((n for n, regret, _, _ in curve if regret <= bar), None)
-            print(f"| {name} | {needed or f'more than {most}'} |", flush=True)
+            print(f"| {name} ({len(one.courses)}) | {needed or f'more than {long}'} |", flush=True)
+
+
+def screen(folder: Path | None, seeds: int, only: Sequence[str]) -> None:
+    """The best so far by the report column after 50, 100 and 200 evaluations, evolution plain and screened."""
+    print("\n| table | seeds | strategy | 50 | 100 | 200 |\n|---|---|---|---|---|---|")
+    for setting in SETTINGS:
+        if only and setting.table not in only:
+            continue
+        table = named(setting.table, folder)
+        for name in ("random", "evolution", "screened"):
+            make, problem = partial(plugins.strategy, name), table.problem(setting.limits)
+            courses = [simulate(table, make, evals=200, seed=seed, problem=problem) for seed in range(seeds)]
+            told = []
+            for at in (50, 100, 200):
+                values = [course.report[at - 1] for course in courses if len(course.report) >= at]
+                told.append(f"{mean(values):.4g} +- {interval(values):.2g}" if len(values) > 1 else "")
+            print(f"| {table.name} | {len(courses)} | {name} | {' | '.join(told)} |", flush=True)
 
 
 def front(folder: Path | None, seeds: int, budget: int) -> None:
@@ -210,7 +231,7 @@ def _optuna(kind, seconds):  # type: ignore[no-untyped-def]  # a row of a printe
 
 def main() -> None:
     say = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    say.add_argument("part", choices=("find", "reach", "front", "cost"))
+    say.add_argument("part", choices=("find", "reach", "screen", "front", "cost"))
     say.add_argument("--tables", type=Path, default=None)
     say.add_argument("--only", nargs="+", default=[], help="tables")
     say.add_argument("--strategies", nargs="+", default=ONE)
@@ -222,6 +243,8 @@ def main() -> None:
         find(said.tables, said.strategies, said.seeds, said.only)
     elif said.part == "reach":
         reach(said.tables, said.strategies, said.seeds, said.only)
+    elif said.part == "screen":
+        screen(said.tables, said.seeds, said.only)
     elif said.part == "front":
         front(said.tables, said.seeds, said.budget)
     else:
