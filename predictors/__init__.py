@@ -15,6 +15,7 @@ from predictors.neural import Networks
 from predictors.pairwise import Pairwise
 from predictors.ridge import Ridge
 from predictors.stack import Stack
+from predictors.transferred import Transferred
 
 
 def _informed(space: Space) -> Predictor:
@@ -35,3 +36,5 @@ PREDICTORS: Mapping[str, Callable[..., Predictor]] = {
     "trees": ExtraTrees,
 }
 """Every predictor by its name; those with an argument `space` are made for one."""
+
+__all__ = ["PREDICTORS", "Transferred"]

@@ -12,6 +12,7 @@ from predictors.graphs import Graphs
 from predictors.informed import Informed
 from predictors.ridge import Ridge
 from predictors.stack import MEMBERS, Stack
+from predictors.transferred import Transferred
 from predictors.ways import Ways, telling
 
 SPACE, VALUE = table()
@@ -123,3 +124,28 @@ def test_a_predictor_told_of_the_ways_orders_cells_better():
     for model in (Ridge(), Informed(CELL, Ridge())):
         errors.append(((model.fit(archs[:60], y[:60]).predict(archs[60:]).mean - y[60:]) ** 2).mean())
     assert errors[1] < 0.7 * errors[0]
+
+
+def far(archs, y, seed):
+    """What another task rates: the same, turned by noise."""
+    return y + np.random.default_rng(seed).normal(0, 0.3 * y.std(), len(y))
+
+
+@pytest.mark.parametrize("law", list(predictor_laws()))
+def test_one_that_is_told_of_another_task_keeps_every_law(law):
+    archs, y = drawn(60, 9)
+    known = Ridge().fit(archs, far(archs, y, 0))
+    predictor_laws()[law](lambda: Transferred(Ridge(), known))
+
+
+def test_few_networks_leave_what_is_known_and_a_wrong_one_is_found_out():
+    archs, y = drawn(200, 10)
+    asked, truth = archs[100:], y[100:]
+    known = Ridge().fit(archs[:100], far(archs[:100], y[:100], 1))
+    wrong = Ridge().fit(archs[:100], np.random.default_rng(2).permutation(y[:100]))
+    few = Transferred(Ridge(), known).fit(archs[:6], y[:6])
+    alone = Ridge().fit(archs[:6], y[:6]).predict(asked).mean
+    assert np.corrcoef(few.predict(asked).mean, truth)[0, 1] > np.corrcoef(alone, truth)[0, 1] + 0.05
+    misled = Transferred(Ridge(), wrong).fit(archs[:80], y[:80])
+    assert misled.share > 0.8
+    assert np.corrcoef(misled.predict(asked).mean, truth)[0, 1] > 0.8

@@ -233,3 +233,23 @@ def test_of_a_small_space_all_are_drawn_and_of_a_large_one_so_many():
     assert len(rows) == CELLS.size == len(np.unique(rows, axis=0))
     some = drawn(Codes(SPACES["mobile"]((1, 28, 28), 10)), 1000, np.random.default_rng(0))
     assert 990 < len(some) <= 1000
+
+
+def test_a_run_on_other_data_makes_few_networks_enough(tmp_path, capsys):
+    made(tmp_path / "far", done(distinct(60, seed=1)))
+    made(tmp_path / "near", done(distinct(8, seed=2)))
+    rows = {}
+    for more in ((), ("--warm-start", str(tmp_path / "far"))):
+        rows[bool(more)] = said(capsys, "rank", str(tmp_path / "near"), *QUICK, "--top", "100", *more)["rows"]
+    assert [r["key"] for r in rows[True]] != [r["key"] for r in rows[False]]
+
+    def agree(rows):
+        unseen = [r for r in rows if r["measured"] is None]
+        truth = [worth(CELLS.read(r["arch"])) for r in unseen]
+        return np.mean(truth)
+
+    assert agree(rows[True]) >= agree(rows[False])
+    other = made(tmp_path / "other", [], space="conv_chain", space_settings={"input": [1, 8, 8], "classes": 10})
+    code, _, err = typed(capsys, "rank", str(tmp_path / "near"), *QUICK, "--warm-start", str(other))
+    assert code == 3
+    assert "other" in err

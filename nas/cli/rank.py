@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import tyro
@@ -19,8 +20,9 @@ from nas.cli.speak import Said
 from nas.errors import INFEASIBLE, UserError
 from nas.finding import Finding
 from nas.problem import Problem
-from nas.rated import Rated, rated
-from nas.space import Architecture, Json
+from nas.rated import FEWEST, Rated, rated
+from nas.roles import Predictor
+from nas.space import Architecture, Json, Space
 from nas.trust.judge import LEVEL, Judged, judged
 from nas.units import count
 
@@ -41,6 +43,8 @@ class Rank(Command):
     """How many are shown."""
     sample: int = 100_000
     """How many random architectures are looked at; of a smaller space all."""
+    warm_start: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """A run of the same choices on other data: what it teaches is weighed with what this run does."""
     level: float = LEVEL
     """Of the intervals of tau and of the predictions."""
     seed: int = 0
@@ -56,9 +60,11 @@ class Rank(Command):
             raise UserError(f"--level must lie between 0 and 1, got {self.level:g}", fix="0.9 is usual")
         finding = Finding.read(self.folder)
         problem = finding.settings.problem
-        make = partial(plugins.predictor, self.predictor, problem.space)
+        make: Callable[[], Predictor] = partial(plugins.predictor, self.predictor, problem.space)
         make()
         known = rated(finding)
+        if self.warm_start is not None:
+            make = partial(_warm, make, _learnt(self.warm_start, make(), problem.space))
         found = candidates(problem, known, plugins.predictor("gp-ranks"), self.sample, seed=self.seed)
         if not found.archs:
             what = f"none of {found.drawn} random architectures keeps the limits and was not trained already"
@@ -93,10 +99,33 @@ class Rank(Command):
             f"from {len(known.archs)} trained; the best of these measured {known.y.max():.4f}",
             *known.notes,
         ]
+        if self.warm_start is not None:
+            lines.append(f"what {self.warm_start} taught is weighed with it")
         if finding.settings.measured:
             unknown = ", ".join(c.metric for c in finding.settings.measured)
             lines.append(f"whether they keep the limit of {unknown}, only a device can tell")
         return lines
+
+
+def _warm(make: Callable[[], Predictor], known: Predictor) -> Predictor:
+    made: Predictor = plugins.package("predictors").Transferred(make(), known)
+    return made
+
+
+def _learnt(folder: Path, predictor: Predictor, space: Space) -> Predictor:
+    """A predictor that has learnt from another run, as far as its choices are those of the space."""
+    other = rated(Finding.read(folder))
+    archs, y = [], []
+    for arch, value in zip(other.archs, other.y, strict=True):
+        try:
+            archs.append(space.read(arch.labels))
+        except (KeyError, ValueError):
+            continue
+        y.append(value)
+    if len(archs) < FEWEST or not np.ptp(y):
+        what = f"the run {folder} has {len(archs)} networks with the choices of {space.name} that differ in rating"
+        raise UserError(what, fix=f"a predictor needs {FEWEST}: give a run of the same space")
+    return predictor.fit(archs, np.array(y))
 
 
 @final
