@@ -15,6 +15,7 @@ from nas.roles import Array, Prediction
 from nas.space import Architecture
 from nas.tree import Label
 from predictors.paths import Path, Paths
+from predictors.threads import on_one_thread
 
 STEPS = 40
 """How many steps the fit of the kernel may take."""
@@ -38,6 +39,7 @@ class GP:
     def __init__(self, paths: Paths | None = None, *, ranks: bool = False) -> None:
         self._paths, self._ranks = paths, ranks
 
+    @on_one_thread
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> GP:
         """Learn from rated architectures."""
         if len(archs) < 3 or len(archs) != len(y):
@@ -60,6 +62,7 @@ class GP:
         made._solve((scores[order] - made._centre) / made._spread)
         return made
 
+    @on_one_thread
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The mean and the standard deviation of the posterior."""
         places = None if features is None else self._places(features)
@@ -68,6 +71,7 @@ class GP:
         half = solve_triangular(self._lower, alike.T, lower=True)
         return self._said(alike @ self._alpha, (half**2).sum(0))
 
+    @on_one_thread
     def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
         """The same of the architectures of rows: what they share with those learnt from is a product of matrices.
 

@@ -19,6 +19,7 @@ from predictors.ensemble import ExtraTrees
 from predictors.gp import GP
 from predictors.graphs import Graphs
 from predictors.scales import Places, Scores, checked
+from predictors.threads import on_one_thread
 from predictors.ways import Ways, telling
 
 FOLDS = 5
@@ -51,6 +52,7 @@ class Stack:
     def __init__(self, space: Space, *, graphs: Graphs | None = None, seed: int = 0) -> None:
         self._space, self._graphs, self._seed = space, graphs or Graphs(space), seed
 
+    @on_one_thread
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> Stack:
         """Learn from rated architectures."""
         values = checked(archs, y, "a stack")
@@ -64,6 +66,7 @@ class Stack:
         made._learn(sorted_archs, made._scores.of, rows)
         return made
 
+    @on_one_thread
     def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
         """The weighed mean of the members, and its standard deviation."""
         mean, std = self._said(self._members, archs, self._rows(archs, features))
