@@ -87,7 +87,8 @@ def scored(
     """What proxies say of architectures of a space, each built with fresh weights of its own seed.
 
     The order of the architectures changes nothing; of equal networks the one with the least key is scored for all. A
-    network that cannot be built or run has NaN and a reason. report: told how many of how many networks are done.
+    network that cannot be built or run has NaN and a reason. report: told how many of how many networks are done. On a
+    CPU one thread does it: several wait for each other longer than they work, and round in another order.
     Raises KeyError and ValueError as `score`.
     """
     _check(names, data)
@@ -98,9 +99,14 @@ def scored(
         equal.setdefault(_same(space, archs[row]), []).append(row)
     values, seconds = np.full((2, len(archs), len(names)), np.nan)
     why: dict[tuple[int, str], str] = {}
+    threads = torch.get_num_threads()
     for done, rows in enumerate(equal.values()):
         report(done, len(equal))
-        found = _one(space, archs[rows[0]], names, given, seed, device)
+        torch.set_num_threads(1 if device.type == "cpu" else threads)
+        try:
+            found = _one(space, archs[rows[0]], names, given, seed, device)
+        finally:
+            torch.set_num_threads(threads)
         for row in rows:
             values[row], seconds[row] = zip(*((found[name].value, found[name].seconds) for name in names), strict=True)
             why |= {(row, name): found[name].why for name in names if found[name].why}
