@@ -212,12 +212,12 @@ def _ahead(table: Table, one: Result, random: Result) -> dict[str, float] | None
 
 
 def _curves(table: Table, results: list[Result]) -> str:
-    page = Curve(f"{table.name}: regret of the best so far", "evaluations", f"regret of {table.report}")
+    title = f"{table.name}: regret of the best so far, mean and 95 % interval"
+    page = Curve(title, "evaluations", f"regret of {table.report}")
     for one in results:
         points = one.regret(table, [p for p in POINTS if p <= one.evals])
-        page.line(one.strategy, [(n, mean) for n, mean, _, _ in points])
-        for name, at in (("low", 2), ("high", 3)):
-            page.line(f"{one.strategy}, {name} 95 %", [(p[0], p[at]) for p in points], dash="dot")
+        low, high = [p[2] for p in points], [p[3] for p in points]
+        page.band(Path(one.strategy).name, [p[:2] for p in points], low, high)
     return page.html()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0")
+"""Of lines with bands, in turn."""
+
 
 @final
 class Curve:
@@ -20,6 +23,18 @@ class Curve:
         hover = {"text": [note.replace("\n", "<br>") for note in notes], "hoverinfo": "text"} if notes else {}
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         self._lines.append({"name": name, "x": xs, "y": ys, "mode": "lines+markers", **style, **hover})
+
+    def band(
+        self, name: str, points: Sequence[tuple[float, float]], low: Sequence[float], high: Sequence[float]
+    ) -> None:
+        """A line through points (x, y), and the area between two others, in its colour."""
+        colour = COLOURS[len(self._lines) // 2 % len(COLOURS)]
+        xs, ys = [p[0] for p in points], [p[1] for p in points]
+        area = {"x": [*xs, *reversed(xs)], "y": [*high, *reversed(low)], "fill": "toself", "opacity": 0.15}
+        hidden = {"mode": "none", "showlegend": False, "hoverinfo": "skip", "legendgroup": name}
+        self._lines.append({**area, **hidden, "fillcolor": colour})
+        line = {"mode": "lines+markers", "line": {"color": colour}, "legendgroup": name}
+        self._lines.append({"name": name, "x": xs, "y": ys, **line})
 
     def html(self) -> str:
         """The page."""
