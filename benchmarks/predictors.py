@@ -1,11 +1,14 @@
 """How predictors order networks that they have not seen, by how many they have learnt from.
 
 python benchmarks/predictors.py --tables FOLDER [--only nb201-cifar10 ...] [--predictors auto ...] [--seeds 20]
+python benchmarks/predictors.py --tables FOLDER --only nb201-cifar100 --known nb201-cifar10 --predictors auto
 
 Kendall's tau on 1,000 held-out rows (mean, and its normal 95 % interval over seeds), with the seconds of a fit and of
 the predictions. "+ proxies" hands the 13 published zero-cost scores over as features, "+ costs" what a table knows
 beforehand. `--seeds` seeds on nb201-cifar10, a quarter of them elsewhere; the networks learnt from are random. The
-graph network and the pairwise one learn from 50 and 200 alone. Prints Markdown.
+graph network and the pairwise one learn from 50 and 200 alone. `--known`: the same after a predictor of the same kind
+has learnt from 200 networks of another table (`Transferred`), and what that one says by itself ("known alone").
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ import pandas as pd
 from nas import plugins
 from nas.bench.named import named
 from nas.ranking import kendall
-from nas.roles import Array
+from nas.roles import Array, Predictor
 from nas.space import Architecture, Space
 
 SIZES = (10, 20, 50, 100, 200, 400)
 SLOW = {"graph": (50, 200), "pairwise": (50, 200)}
-HELD = 1000
+HELD, TAUGHT = 1000, 200
 PREDICTORS = ("auto", "gp-ways", "gp-ranks", "trees", "boosted", "forest", "ridge", "graph", "pairwise")
 TASKS = ("class_scene", "class_object", "room_layout", "segmentsemantic")
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -105,19 +108,43 @@ TABLES: dict[str, Callable[[Path], Rated]] = {
 }
 
 
-def measured(data: Rated, name: str, size: int, seed: int, known: bool) -> tuple[float, float, float]:
-    """Tau, seconds to fit, and seconds to predict 1,000."""
+def taught(data: Rated, name: str, seed: int) -> Predictor:
+    """A predictor that has learnt from 200 networks."""
+    some = np.random.default_rng((seed, 1)).permutation(len(data.archs))[:TAUGHT]
+    return plugins.predictor(name, data.space).fit([data.archs[k] for k in some], data.y[some])
+
+
+def measured(
+    data: Rated, name: str, size: int, seed: int, known: bool, other: Predictor | None = None
+) -> tuple[float, float, float]:
+    """Tau, seconds to fit, and seconds to predict 1,000; size 0: of the other alone."""
     order = np.random.default_rng(seed).permutation(len(data.archs))
     learnt, held = order[:size], order[size : size + HELD]
     some, others = [data.archs[k] for k in learnt], [data.archs[k] for k in held]
     features = data.features if known else None
+    if other is not None and not size:
+        return kendall(other.predict(others).mean, data.y[held]), 0.0, 0.0
+    made = plugins.predictor(name, data.space)
     began = time.perf_counter()
-    model = plugins.predictor(name, data.space).fit(
+    model = (made if other is None else plugins.package("predictors").Transferred(made, other)).fit(
         some, data.y[learnt], None if features is None else features[learnt]
     )
     fitted = time.perf_counter()
     said = model.predict(others, None if features is None else features[held]).mean
     return kendall(said, data.y[held]), fitted - began, 1000 * (time.perf_counter() - fitted) / len(others)
+
+
+def warm(data: Rated, before: Rated, names: Sequence[str], seeds: int) -> Iterator[str]:
+    """A row a predictor, alone and after another table."""
+    for name in names:
+        others = [taught(before, name, seed) for seed in range(seeds)]
+        alone = [measured(data, name, 0, seed, False, others[seed])[0] for seed in range(seeds)]
+        for title, some in ((name, [None] * seeds), (f"{name}, warm", others)):
+            told = []
+            for size in SIZES[:4]:
+                made = np.array([measured(data, name, size, seed, False, some[seed])[0] for seed in range(seeds)])
+                told.append(f"{made.mean():.3f} +- {1.96 * made.std(ddof=1) / seeds**0.5:.3f}")
+            yield f"| {title} | {' | '.join(told)} | {np.mean(alone):.3f} |"
 
 
 def rows(data: Rated, names: Sequence[str], seeds: int) -> Iterator[str]:
@@ -142,11 +169,18 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--only", nargs="*", choices=TABLES, default=list(TABLES))
     parser.add_argument("--predictors", nargs="*", default=list(PREDICTORS))
+    parser.add_argument("--known", choices=TABLES, default="")
     parser.add_argument("--seeds", type=int, default=20)
     asked = parser.parse_args()
     for table in asked.only:
         data, began = TABLES[table](asked.tables), time.monotonic()
         seeds = asked.seeds if table == "nb201-cifar10" else max(2, asked.seeds // 4)
+        if asked.known:
+            print(f"\n{table} after {asked.known}, {seeds} seeds\n")
+            print("| predictor | " + " | ".join(map(str, SIZES[:4])) + " | known alone |\n|---|---|---|---|---|---|")
+            for row in warm(data, TABLES[asked.known](asked.tables), asked.predictors, seeds):
+                print(row, flush=True)
+            continue
         print(f"\n{table}: {len(data.archs)} networks, {seeds} seeds\n")
         print("| predictor | " + " | ".join(map(str, SIZES)) + " | fit, s | predict 1,000, s |")
         print("|---|" + "---|" * (len(SIZES) + 2), flush=True)
