@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,13 @@ BEST = 10
 """How many of another run's networks are tried first."""
 
 
-def begins(settings: Settings, trials: int) -> dict[str, Json]:
+def begins(
+    settings: Settings, trials: int, report: Callable[[int, int], None] = lambda done, networks: None
+) -> dict[str, Json]:
     """The choices of the architectures that a search tries first, and a line that says where they come from.
 
     By scores: of DRAWN random architectures within the limits those whose mean rank by PROXIES is best. A network that
-    cannot be scored comes last; where none can, nothing is tried first.
+    cannot be scored comes last; where none can, nothing is tried first. report: told how many of how many are scored.
     """
     if settings.warm_start != SCORES:
         where = f"the {len(settings.first)} best of {settings.warm_start}" if settings.first else ""
@@ -40,7 +43,9 @@ def begins(settings: Settings, trials: int) -> dict[str, Json]:
     if not archs:
         return {"choices": [], "said": ""}
     data = load(settings.data, seed=settings.seed, image_size=settings.image_size)
-    rows = scored(problem.space, archs, PROXIES, draw(data, 1, seed=settings.seed, size=IMAGES), seed=settings.seed)
+    rows = scored(
+        problem.space, archs, PROXIES, draw(data, 1, seed=settings.seed, size=IMAGES), seed=settings.seed, report=report
+    )
     found = [bool(np.isfinite(row).all()) for row in rows.values]
     if not any(found):
         return {"choices": [], "said": f"zero-cost scores say nothing: {next(iter(rows.why.values()), 'no number')}"}

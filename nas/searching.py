@@ -12,7 +12,7 @@ import numpy as np
 
 from nas import plugins
 from nas.alone import alone
-from nas.beginning import begins, taken, warmed
+from nas.beginning import SCORES, begins, taken, warmed
 from nas.errors import INFEASIBLE, UserError
 from nas.evaluators import Retrained, Scratch
 from nas.evaluators.oneshot import Inherited
@@ -105,11 +105,10 @@ class _Main:
         """What the search tries first, found once."""
         made = self.run.store.fact(FIRST)
         if made is None:
-            self.screen.phase("what to try first", 0)
-            made = begins(self.settings, self.options.trials)
+            if self.settings.warm_start == SCORES:
+                self.screen.phase("scores of what to try first", 0)
+            made = begins(self.settings, self.options.trials, lambda n, of: self.screen.epoch(n, of) if n else None)
             self.run.store.put(FIRST, made)
-            if made["said"]:
-                self.screen.say(f"tried first: {made['said']}")
         return taken(made, self.settings)
 
     def choose(self, strategy: Strategy) -> None:
