@@ -93,6 +93,8 @@ class _Main:
         first = self.first() if name == "search" else []
         proposes = Warm(proposes, first) if first else proposes
         epochs = 0 if settings.supernet else settings.epochs
+        if name == "search":
+            self.run.store.put(CHOSEN, None)  # of fewer trials: what comes now may be better
         progress = self.searched(name, proposes, evaluate, seed, self.options.trials, epochs)
         if name == "search":
             self.choose(proposes)

@@ -8,13 +8,13 @@ from typing import final
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
-from scipy.stats import norm, rankdata
 
 from nas.codes import BLOCK, Codes, Column, Rows, blocks
 from nas.roles import Array, Prediction
 from nas.space import Architecture
 from nas.tree import Label
 from predictors.paths import Path, Paths
+from predictors.scales import Scores, checked
 from predictors.threads import on_one_thread
 
 STEPS = 40
@@ -42,11 +42,7 @@ class GP:
     @on_one_thread
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> GP:
         """Learn from rated architectures."""
-        if len(archs) < 3 or len(archs) != len(y):
-            raise ValueError(f"a process needs at least 3 rated architectures, got {len(archs)} with {len(y)} values")
-        if not np.isfinite(y).all():
-            raise ValueError("the values to learn from must be finite")
-        made, y = GP(self._paths, ranks=self._ranks), np.asarray(y, dtype=np.float64)
+        made, values = GP(self._paths, ranks=self._ranks), checked(archs, y, "a process")
         order = np.argsort([a.key for a in archs], kind="stable")  # so that rounding does not depend on it
         made._names = tuple(sorted({name for a in archs for name, _ in a.choices}))
         made._known = {}
@@ -55,11 +51,8 @@ class GP:
         made._codes = made._coded(archs)[order]
         made._ways = made._passed(archs)[:, order]
         made._placed = None if features is None else made._places(features)[order]
-        scores = _scores(y) if self._ranks else y
-        made._pairs = np.stack([scores[np.argsort(y, kind="stable")], np.sort(y)])
-        made._centre, made._spread = float(scores.mean()), float(scores.std()) or 1e-9
-        made._floor = max(float(y.std()) / 100, 1e-9)
-        made._solve((scores[order] - made._centre) / made._spread)
+        made._scores = Scores(values, ranks=self._ranks)
+        made._solve(made._scores.of[order])
         return made
 
     @on_one_thread
@@ -127,22 +120,9 @@ class GP:
 
     def _said(self, mean: Array, learnt: Array) -> Prediction:
         """The values of a posterior mean, and of the share of the variance that is known; NaN stays NaN."""
-        mean = self._centre + self._spread * mean
-        std = self._spread * np.sqrt(np.maximum(self._scale - learnt, 0.0))
-        if self._ranks:
-            high, low = self._turned(mean + std), self._turned(mean - std)
-            mean, std = self._turned(mean), (high - low) / 2
-        return Prediction(mean, np.maximum(std, self._floor))
-
-    def _turned(self, scores: Array) -> Array:
-        """The values of scores; beyond those learnt from, along the line through the outer quarter of these."""
-        known, values = self._pairs
-        turned: Array = np.interp(scores, known, values)
-        for end, near in ((-1, (3 * len(known)) // 4 - 1), (0, len(known) // 4)):
-            slope = (values[end] - values[near]) / max(abs(known[end] - known[near]), 1e-9)
-            over = np.maximum(scores - known[end], 0.0) if end else np.maximum(known[end] - scores, 0.0)
-            turned = turned + slope * over
-        return turned
+        std = np.sqrt(np.maximum(self._scale - learnt, 0.0))
+        high, low = self._scores.back(mean + std), self._scores.back(mean - std)
+        return Prediction(self._scores.back(mean), np.maximum((high - low) / 2, self._scores.floor))
 
     def _coded(self, archs: Sequence[Architecture]) -> Array:
         """A number for each label of each choice, -1 where the choice is not made: (n, choices)."""
@@ -205,10 +185,7 @@ class GP:
     _codes: Array
     _ways: Array
     _placed: Array | None
-    _pairs: Array
-    _centre: float
-    _spread: float
-    _floor: float
+    _scores: Scores
     _weights: Array
     _scale: float
     _lower: Array
@@ -230,9 +207,3 @@ def _cost(at: Array, apart: Array, y: Array, first: Array, spreads: Array) -> tu
     away = (at - first) / spreads
     value = 0.5 * float(y @ alpha) + float(np.log(np.diag(factor[0])).sum()) + 0.5 * float(away @ away)
     return value, slope + away / spreads
-
-
-def _scores(y: Array) -> Array:
-    """The normal score of each value's rank; equal values have equal ones."""
-    scores: Array = norm.ppf((rankdata(y) - 0.5) / len(y))
-    return scores

@@ -25,8 +25,6 @@ from predictors.ways import Ways, telling
 FOLDS = 5
 EQUAL = 10.0
 """As many held-out trials speak for equal weights, so that few real ones do not decide alone."""
-
-
 NINE = 1.645
 """How many deviations from the mean 90 % of a normal lie."""
 
