@@ -45,12 +45,7 @@ def settle(
 
     warm_start: "scores", "" for nothing, or the folder of another run; None: scores where auto trains each candidate.
     """
-    for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} must be at least 1, got {value}")
-    if seed < 0:
-        raise UserError(f"--seed must be 0 or more, got {seed}")
-    Recipe(**{**(recipe or {}), "epochs": epochs or 1})
+    _refuse_values(epochs, final_epochs, seed, recipe)
     given = dict(space_settings or {})
     if not space:
         space = "nasbench201" if data in ("", "digits") else "mobile"
@@ -90,6 +85,16 @@ def settle(
     _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings
+
+
+def _refuse_values(epochs: int | None, final_epochs: int | None, seed: int, recipe: Mapping[str, Json] | None) -> None:
+    """Refuse numbers out of range, and a recipe that none can be made of."""
+    for name, value in (("epochs", epochs), ("final-epochs", final_epochs)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, got {value}")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, got {seed}")
+    Recipe(**{**(recipe or {}), "epochs": epochs or 1})
 
 
 def _refuse_unshared(rule: str, space: Space) -> None:

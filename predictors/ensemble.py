@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias, final
 
 import numpy as np
@@ -27,16 +28,22 @@ class Forest:
     """A random forest (Breiman 2001); its std is the spread of its trees, never below a hundredth of the data's.
 
     Features enter by their places among those learnt from; they may be missing (NaN). code: further columns.
+    drawn: thresholds are drawn, not searched for, and every tree sees all samples: `ExtraTrees`.
     Raises ValueError for fewer than 3 samples, or values that are not finite.
     """
 
-    def __init__(self, trees: int = 200, seed: int = 0, *, code: Code | None = None) -> None:
-        self._trees, self._seed, self._code = trees, seed, code
+    def __init__(self, trees: int = 200, seed: int = 0, *, code: Code | None = None, drawn: bool = False) -> None:
+        self._trees, self._seed, self._code, self._drawn = trees, seed, code, drawn
 
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> Forest:
         """Learn from rated architectures."""
-        made = Forest(self._trees, self._seed, code=self._code)
-        forest = RandomForestRegressor(self._trees, max_features=1 / 3, random_state=self._seed, n_jobs=1)
+        made = Forest(self._trees, self._seed, code=self._code, drawn=self._drawn)
+        known = {"max_features": 1 / 3, "random_state": self._seed, "n_jobs": 1}
+        forest = (
+            ExtraTreesRegressor(self._trees, min_samples_leaf=2, **known)
+            if self._drawn
+            else RandomForestRegressor(self._trees, **known)
+        )
         made._made = _Trees(forest, self._code, archs, checked(archs, y, "a forest"), features)
         return made
 
@@ -51,31 +58,8 @@ class Forest:
     _made: _Trees
 
 
-@final
-class ExtraTrees:
-    """Trees whose thresholds are drawn, on all samples (Geurts et al. 2006); else as the forest."""
-
-    def __init__(self, trees: int = 200, seed: int = 0, *, code: Code | None = None) -> None:
-        self._trees, self._seed, self._code = trees, seed, code
-
-    def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> ExtraTrees:
-        """Learn from rated architectures."""
-        made = ExtraTrees(self._trees, self._seed, code=self._code)
-        trees = ExtraTreesRegressor(
-            self._trees, max_features=1 / 3, min_samples_leaf=2, random_state=self._seed, n_jobs=1
-        )
-        made._made = _Trees(trees, self._code, archs, checked(archs, y, "a forest"), features)
-        return made
-
-    def predict(self, archs: Sequence[Architecture], features: Array | None = None) -> Prediction:
-        """The mean of the trees, and their standard deviation."""
-        return self._made(archs, features)
-
-    def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
-        """The same of the architectures of rows; the std comes with it."""
-        return self._made.coded(codes, rows, features)
-
-    _made: _Trees
+ExtraTrees = partial(Forest, drawn=True)
+"""A forest whose thresholds are drawn, on all samples (Geurts et al. 2006)."""
 
 
 @final

@@ -15,7 +15,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from nas.roles import Array, Prediction
 from nas.space import Architecture, Space
-from predictors.ensemble import ExtraTrees
+from predictors.ensemble import ExtraTrees, Forest
 from predictors.gp import GP
 from predictors.graphs import Graphs
 from predictors.scales import Places, Scores, checked
@@ -155,7 +155,7 @@ class _Trees:
     def predict(self, archs: Sequence[Architecture], features: Array) -> Prediction:
         return self._model.predict(archs, features)
 
-    _model: ExtraTrees
+    _model: Forest
 
 
 @final
