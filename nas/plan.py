@@ -53,13 +53,22 @@ def _follow(holes: Plan, pick: Pick, made: dict[str, int], walked: set[int]) -> 
 
 def ordered(holes: Plan) -> Iterator[Choice]:
     """Every choice of a plan in the order of asking, repeats included."""
+    return (hole.choice for hole in _holes(holes))
+
+
+def opening(holes: Plan) -> set[str]:
+    """The names of the choices of which some hole opens others."""
+    return {hole.choice.name for hole in _holes(holes) if not hole.leaf}
+
+
+def _holes(holes: Plan) -> Iterator[Hole]:
     seen: set[int] = set()
 
-    def visit(some: Plan) -> Iterator[Choice]:
+    def visit(some: Plan) -> Iterator[Hole]:
         for hole in some:
             if id(hole) not in seen:
                 seen.add(id(hole))
-                yield hole.choice
+                yield hole
                 for opened in hole.opens:
                     yield from visit(opened)
 

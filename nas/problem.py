@@ -110,10 +110,13 @@ class Problem:
 
     def better(self, a: Metrics, b: Metrics) -> bool:
         """Whether `a` dominates `b`: less violation, or as much, no objective worse, one better (Deb et al. 2002)."""
-        va, vb = self.violation(a), self.violation(b)
-        if va != vb:
-            return va < vb
+        if self.constraints:
+            va, vb = self.violation(a), self.violation(b)
+            if va != vb:
+                return va < vb
         fa, fb = self.value(a), self.value(b)
+        if len(fa) == 1:
+            return fa > fb
         return all(x >= y for x, y in zip(fa, fb, strict=True)) and fa != fb
 
     def front(self, trials: Iterable[Trial]) -> list[Trial]:
@@ -183,7 +186,7 @@ class Problem:
 
         The architecture itself where it leaves nothing to change.
         """
-        if all(len(self.space.choices[name].options) == 1 for name, _ in arch.choices):
+        if all(name in self.space.fixed for name, _ in arch.choices):
             return arch
         child = self.space.mutate(arch, rng)
         for _ in range(DRAWS):

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeAlias, final
 
 import numpy as np
 
 from nas.count import count
 from nas.fill import fill
-from nas.plan import Plan, follow, ordered, plan
+from nas.plan import Plan, follow, opening, ordered, plan
 from nas.tree import Choice, Label, Node, Pick, Refused, Shape, parts
 
 Json: TypeAlias = Any
@@ -51,7 +51,8 @@ class Architecture:
 
     def to_json(self) -> str:
         """The canonical JSON: sorted, without blanks."""
-        return CANONICAL.encode({"choices": self.labels, "space": self.space})
+        made = ",".join([_written(name, label) for name, label in sorted(self.choices)])
+        return f'{{"choices":{{{made}}},"space":{CANONICAL.encode(self.space)}}}'
 
     @staticmethod
     def from_json(text: str) -> Architecture:
@@ -67,6 +68,11 @@ class Architecture:
             if isinstance(label, bool) or not isinstance(label, str | int | float):
                 raise ValueError(f"choice {name!r} has the label {label!r}; labels are strings and numbers")
         return Architecture(made["space"], tuple(sorted(made["choices"].items())))
+
+
+@lru_cache(maxsize=65536, typed=True)  # typed: 1 and 1.0 are written apart
+def _written(name: str, label: Label) -> str:
+    return f"{CANONICAL.encode(name)}:{CANONICAL.encode(label)}"
 
 
 @final
@@ -121,8 +127,9 @@ class Space:
         Raises Refused where the space does not accept it.
         """
         arch = self._decided(pick)
-        if self.members is not None:
-            return self.members.nearest(arch)
+        return self._accepted(arch) if self.members is None else self.members.nearest(arch)
+
+    def _accepted(self, arch: Architecture) -> Architecture:
         if self.accepts is not None and not self.accepts(self.network(arch)):
             raise Refused(f"{self.name} refuses {arch.to_json()}")
         return arch
@@ -175,22 +182,31 @@ class Space:
 
     def mutate(self, arch: Architecture, rng: Rng) -> Architecture:
         """A copy in which one random choice is changed; holes that open anew are drawn at random."""
-        old = arch.labels
-        free = [name for name, _ in arch.choices if len(self.choices[name].options) > 1]
+        old, fixed = arch.labels, self.fixed
+        free = [n for n, (name, _) in enumerate(arch.choices) if name not in fixed]
         if not free:
             raise ValueError(f"the space {self.name!r} leaves nothing to change in {arch.to_json()}")
 
         def draw() -> Architecture:
-            target = free[int(rng.random() * len(free))]
+            at = free[int(rng.random() * len(free))]
+            target, was = arch.choices[at]
+            choice = self.choices[target]
+
+            def other() -> int:
+                k = int(rng.random() * (len(choice.options) - 1))
+                return k + (k >= choice.index(was))
 
             def pick(c: Choice) -> int:
-                n = len(c.options)
                 if c.name == target:
-                    k = int(rng.random() * (n - 1))
-                    return k + (k >= c.index(old[target]))
-                return c.index(old[c.name]) if c.name in old else int(rng.random() * n)
+                    return other()
+                return c.index(old[c.name]) if c.name in old else int(rng.random() * len(c.options))
 
-            return self.decide(pick) if self.members is None else self.members.nearest(self._decided(pick), arch)
+            if target not in self._leaves:
+                made = self._decided(pick)
+            else:  # nothing else is asked
+                new = (target, choice.labels[other()])
+                made = Architecture(self.name, (*arch.choices[:at], new, *arch.choices[at + 1 :]))
+            return self._accepted(made) if self.members is None else self.members.nearest(made, arch)
 
         return self._redraw(draw)
 
@@ -268,6 +284,16 @@ class Space:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in parts(Space)}  # what is cached stays behind
+
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """The choices that have one option only."""
+        return frozenset(name for name, choice in self.choices.items() if len(choice.options) == 1)
+
+    @cached_property
+    def _leaves(self) -> frozenset[str]:
+        """The choices that open no others, wherever they stand."""
+        return frozenset(self.choices) - opening(self._plan)
 
     @cached_property
     def _plan(self) -> Plan:

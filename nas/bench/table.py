@@ -123,8 +123,8 @@ class Published:
 class Costs:
     """The known columns of an architecture; KeyError where the table does not have it."""
 
-    columns: Mapping[str, Array]
-    row: Mapping[Architecture, int]
+    columns: Mapping[str, Array] = field(repr=False)
+    row: Mapping[Architecture, int] = field(repr=False)
 
     def __call__(self, arch: Architecture) -> Mapping[str, float]:
         row = self.row[arch]
