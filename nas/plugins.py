@@ -188,7 +188,7 @@ def strategies() -> Mapping[str, Callable[[Problem], Strategy]]:
 
 def _auto(problem: Problem, most: int | None = None) -> Strategy:
     """`Auto` with a process that reads the ways through networks; it chooses by one on ranks."""
-    return Auto(problem, _once("gp-ways", problem), partial(predictor, "gp-ranks"), most)
+    return Auto(problem, _once("gp-ways", problem), partial(predictor, "gp-noisy"), most)
 
 
 def _screened(problem: Problem) -> Strategy:

@@ -18,6 +18,10 @@ from predictors.stack import Stack
 from predictors.transferred import Transferred
 
 
+NOISE = 0.25
+"""The share of the variance of ratings that is taken for noise where the best of them is chosen."""
+
+
 def _informed(space: Space) -> Predictor:
     return Informed(space, GP())
 
@@ -27,6 +31,7 @@ PREDICTORS: Mapping[str, Callable[..., Predictor]] = {
     "boosted": Boosted,
     "forest": Forest,
     "gp": GP,
+    "gp-noisy": partial(GP, ranks=True, noise=NOISE),
     "gp-ranks": partial(GP, ranks=True),
     "gp-ways": _informed,
     "graph": GraphNetwork,

@@ -33,16 +33,20 @@ class GP:
     priors that hold where the data say little. Features enter by their ranks among those learnt from, with an
     exponential kernel. The std is that of the value without noise, never below a hundredth of the data's.
     ranks: learn normal scores of the ranks of the values, for values with a long tail; what is said is turned back.
+    noise: the share of the values' variance that is noise, where that is known; what else the choices do not explain is
+    then an architecture's own, and is said of those learnt from (each once). Without it all of that is noise.
     Raises ValueError for fewer than 3 samples, or values that are not finite. Cost grows with the cube of the samples.
     """
 
-    def __init__(self, paths: Paths | None = None, *, ranks: bool = False) -> None:
-        self._paths, self._ranks = paths, ranks
+    def __init__(self, paths: Paths | None = None, *, ranks: bool = False, noise: float | None = None) -> None:
+        if noise is not None and not 0 < noise < 1:
+            raise ValueError(f"the share of noise lies between 0 and 1, got {noise:g}")
+        self._paths, self._ranks, self._noise = paths, ranks, noise
 
     @on_one_thread
     def fit(self, archs: Sequence[Architecture], y: Array, features: Array | None = None) -> GP:
         """Learn from rated architectures."""
-        made, values = GP(self._paths, ranks=self._ranks), checked(archs, y, "a process")
+        made, values = GP(self._paths, ranks=self._ranks, noise=self._noise), checked(archs, y, "a process")
         order = np.argsort([a.key for a in archs], kind="stable")  # so that rounding does not depend on it
         made._names = tuple(sorted({name for a in archs for name, _ in a.choices}))
         made._known = {}
@@ -51,6 +55,7 @@ class GP:
         made._codes = made._coded(archs)[order]
         made._ways = made._passed(archs)[:, order]
         made._placed = None if features is None else made._places(features)[order]
+        made._learnt = {archs[n]: k for k, n in enumerate(order)}
         made._scores = Scores(values, ranks=self._ranks)
         made._solve(made._scores.of[order])
         return made
@@ -61,6 +66,9 @@ class GP:
         places = None if features is None else self._places(features)
         apart = self._apart(self._coded(archs), self._passed(archs), places)
         alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
+        twins = [(n, self._learnt[arch]) for n, arch in enumerate(archs) if arch in self._learnt]
+        for n, k in twins if self._own else ():
+            alike[n, k] += self._own
         half = solve_triangular(self._lower, alike.T, lower=True)
         return self._said(alike @ self._alpha, (half**2).sum(0))
 
@@ -68,9 +76,9 @@ class GP:
     def coded(self, codes: Codes, rows: Rows, features: Array | None = None, *, std: bool = True) -> Prediction:
         """The same of the architectures of rows: what they share with those learnt from is a product of matrices.
 
-        With paths, the architectures are made of the rows.
+        With paths, and with what is an architecture's own, the architectures are made of the rows.
         """
-        if self._paths is not None:
+        if self._paths is not None or self._own:
             return self.predict(codes.archs(rows), features)
         columns, shared = self._shared(codes)
         largest = self._scale * np.abs(self._alpha).sum() * (1 + self._weights.sum())
@@ -120,7 +128,7 @@ class GP:
 
     def _said(self, mean: Array, learnt: Array) -> Prediction:
         """The values of a posterior mean, and of the share of the variance that is known; NaN stays NaN."""
-        std = np.sqrt(np.maximum(self._scale - learnt, 0.0))
+        std = np.sqrt(np.maximum(self._scale + self._own - learnt, 0.0))
         high, low = self._scores.back(mean + std), self._scores.back(mean - std)
         return Prediction(self._scores.back(mean), np.maximum((high - low) / 2, self._scores.floor))
 
@@ -163,21 +171,26 @@ class GP:
         count = len(apart)
         first = np.log(np.r_[np.full(count, 2.0 / count), 1.0, 0.1])
         spreads = np.r_[np.full(count, 1.5), 0.7, 1.5]
+        least = first[-1] - 6 if self._noise is None else float(np.log(self._noise))
         found = minimize(
             _cost,
-            first,
+            np.r_[first[:-1], max(first[-1], least)],
             args=(apart, y, first, spreads),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(c - 6, c + 6) for c in first],
+            bounds=[*((c - 6, c + 6) for c in first[:-1]), (least, first[-1] + 6)],
             options={"maxiter": STEPS},
         )
         self._weights, self._scale = np.exp(found.x[:count]), float(np.exp(found.x[count]))
         alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
-        alike[np.diag_indices(len(y))] += np.exp(found.x[-1]) + 1e-6
+        unexplained = float(np.exp(found.x[-1]))
+        self._own = 0.0 if self._noise is None else max(unexplained - self._noise, 0.0)
+        alike[np.diag_indices(len(y))] += unexplained + 1e-6
         factor = cho_factor(alike, lower=True)
         self._lower, self._alpha = np.tril(factor[0]), cho_solve(factor, y)
 
+    _learnt: dict[Architecture, int]
+    _own: float
     _names: tuple[str, ...]
     _known: dict[tuple[str, object], int]
     _sorted: Array | None
