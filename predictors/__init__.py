@@ -17,7 +17,6 @@ from predictors.ridge import Ridge
 from predictors.stack import Stack
 from predictors.transferred import Transferred
 
-
 NOISE = 0.25
 """The share of the variance of ratings that is taken for noise where the best of them is chosen."""
 
