@@ -11,8 +11,10 @@ from nas.bench.simulate import simulate
 from nas.problem import Problem, Proposal, State, Trial, maximise, minimise
 from nas.strategies import ASHA, NSGA2
 from nas.strategies.auto import LONG, MOST, Auto, Guided
+from nas.strategies.rated import Told
 from nas.testing import best_of_seeds, play, strategy_laws, table
 from predictors import PREDICTORS
+from search_spaces import nasbench201
 
 RIDGE = PREDICTORS["ridge"]
 
@@ -58,7 +60,7 @@ def test_of_ratings_noisier_than_the_members_differ_it_chooses_better_than_the_l
     space, value = table()
     members, chosen, lucky = list(space), [], []
     for seed in range(15):
-        rng, strategy = np.random.default_rng(seed), Guided(Problem(space), PREDICTORS["gp"])
+        rng, strategy = np.random.default_rng(seed), Guided(Problem(space), PREDICTORS["gp"], PREDICTORS["gp-noisy"])
         told = {}
         for number, k in enumerate(rng.choice(len(members), 60, replace=False), 1):
             told[members[k]] = value(members[k]) + float(rng.normal(0, 0.2))
@@ -96,3 +98,23 @@ def test_on_the_macro_table_it_finds_the_best_in_fewer_evaluations_than_random_s
 def test_too_few_first_ones_are_refused():
     with pytest.raises(ValueError, match="learns from 3 or more, got first 2"):
         Guided(Problem(table()[0]), RIDGE, first=2)
+
+
+def test_of_two_spellings_of_one_network_it_tries_one_and_learns_one():
+    space = nasbench201()
+    problem, seen = Problem(space), {}
+    second = next(a for a in space if seen.setdefault(problem.screen(a).same, a) != a)
+    first = seen[problem.screen(second).same]
+    told = Told(problem)
+    told.add(first)
+    assert second in told
+    for number, (arch, value) in enumerate([(second, 0.5), (first, 0.7)], 1):
+        told.tell(Trial(number, Proposal(arch), State.DONE, {"accuracy": value}))
+    assert told.rated == {second: 0.5}
+
+
+def test_rows_of_a_table_that_stand_for_several_architectures_are_asked_for_once():
+    macro = named("macro")
+    problem = macro.problem()
+    for arch in list(macro.row)[:50]:
+        assert problem.screen(arch).same == f"row {macro.row[arch]}"

@@ -72,7 +72,9 @@ class Table:
         known = dict.fromkeys((*self.costs, *(c.metric for c in limits)))
         looked_up = Costs({name: self.columns[name] for name in known}, self.row)
         return Problem(
-            replace(self.space, costs=looked_up, same=None), (Objective(self.search, self.goal), *more), limits
+            replace(self.space, costs=looked_up, same=looked_up.name),
+            (Objective(self.search, self.goal), *more),
+            limits,
         )
 
     def column(self, budget: int | None) -> str:
@@ -129,6 +131,10 @@ class Costs:
     def __call__(self, arch: Architecture) -> Mapping[str, float]:
         row = self.row[arch]
         return {name: float(column[row]) for name, column in self.columns.items()}
+
+    def name(self, arch: Architecture) -> str:
+        """The name of an architecture's row; KeyError where there is none."""
+        return f"row {self.row[arch]}"
 
 
 @final

@@ -14,7 +14,7 @@ from nas.space import Architecture, Rng
 from nas.strategies.generations import fresh
 from nas.strategies.halving import ASHA
 from nas.strategies.nsga import NSGA2
-from nas.strategies.rated import rating
+from nas.strategies.rated import Told
 
 LONG = 27
 """Epochs of a whole training from which short ones come first."""
@@ -64,9 +64,10 @@ class Guided:
 
     The expected improvement of a candidate on the best so far, by a predictor that learns the choices together with
     what is known of costs; what is asked for already, and not told yet, is no candidate. judge: makes the predictor
-    that chooses in the end, by default such a one; one that learns ranks is not moved far by one lucky rating. first:
-    random members before it begins; every: told trials after which it learns anew; draws, mutations: candidates of
-    either kind; parents: how many of the best are mutated in turn, by one choice and by two.
+    that chooses in the end, by default such a one; one that learns ranks, and knows how noisy a rating is, is not moved
+    far by a lucky one, and takes the best that was told where the choices explain little. first: random members before
+    it begins; every: told trials after which it learns anew; draws, mutations: candidates of either kind; parents: how
+    many of the best are mutated in turn, by one choice and by two.
     """
 
     def __init__(
@@ -86,63 +87,61 @@ class Guided:
         self._problem, self._predictor, self._first, self._every = problem, predictor, first, every
         self._judge = judge or predictor
         self._draws, self._mutations, self._parents = draws, mutations, parents
-        self._rated: dict[Architecture, float] = {}
-        self._known: set[Architecture] = set()
+        self._told = Told(problem)
         self._model: Predictor | None = None
         self._learnt = 0
 
     def ask(self, rng: Rng) -> Proposal | None:
         """A random member at first, then the most promising candidate."""
-        by = "random" if len(self._rated) < self._first else "predictor"
-        arch = fresh(self._problem, self._known, rng) if by == "random" else self._promising(rng)
-        self._known.add(arch)
+        by = "random" if len(self._told.rated) < self._first else "predictor"
+        arch = fresh(self._problem, self._told, rng) if by == "random" else self._promising(rng)
+        self._told.add(arch)
         return Proposal(arch, note={"by": by})
 
     def tell(self, trial: Trial) -> None:
-        """A rated trial is learnt from, each architecture once; what failed is not asked for again."""
-        self._known.add(trial.arch)
-        value = rating(self._problem, trial)
-        if value is not None:
-            self._rated.setdefault(trial.arch, value)
+        """A rated trial is learnt from, each network once; what failed is not asked for again."""
+        self._told.tell(trial)
 
     def chosen(self) -> Architecture | None:
         """Of those that were rated the best by prediction: a rating is noisy, what its neighbours say of it less so."""
-        if len(self._rated) < 2 * self._first:
+        count = len(self._told.rated)
+        if count < 2 * self._first:
             return None
-        archs = self._kept(len(self._rated))
-        model = self._judge().fit(archs, np.array([self._rated[arch] for arch in archs]), self._costs(archs))
+        archs = self._kept(count)
+        model = self._judge().fit(archs, self._told.values(archs), self._costs(archs))
         return archs[int(np.argmax(model.predict(archs, self._costs(archs)).mean))]
 
     def _promising(self, rng: Rng) -> Architecture:
         problem, found = self._problem, dict.fromkeys(self._problem.sample(rng) for _ in range(self._draws))
-        best = sorted(self._rated, key=self._rated.__getitem__, reverse=True)[: self._parents]
+        best = self._told.best(self._parents)
         for k in range(self._mutations):
             turn, n = divmod(k, len(best))
             arch = problem.mutate(best[n], rng)
             found[problem.mutate(arch, rng) if turn % 2 else arch] = None
-        new = [arch for arch in found if arch not in self._known]
+        new = [arch for arch in found if arch not in self._told]
         if not new:
-            return fresh(problem, self._known, rng)
-        count = len(self._rated) - (len(self._rated) - self._first) % self._every
+            return fresh(problem, self._told, rng)
+        count = len(self._told.rated)
+        count -= (count - self._first) % self._every
         said = self._fitted(count).predict(new, self._costs(new))
-        gain = (said.mean - self._rated[best[0]]) / said.std
+        gain = (said.mean - self._told.rated[best[0]]) / said.std
         return new[int(np.argmax(said.std * (gain * norm.cdf(gain) + norm.pdf(gain))))]
 
     def _fitted(self, count: int) -> Predictor:
         """The predictor, which has learnt from a number of trials that depends on what was told alone."""
         if self._model is None or count != self._learnt:
             archs = self._kept(count)
-            y = np.array([self._rated[arch] for arch in archs])
-            self._model, self._learnt = self._predictor().fit(archs, y, self._costs(archs)), count
+            self._model = self._predictor().fit(archs, self._told.values(archs), self._costs(archs))
+            self._learnt = count
         return self._model
 
     def _kept(self, count: int) -> list[Architecture]:
         """What is learnt from of the first so many: of very many the best half of MOST and the latest half."""
-        archs = list(self._rated)[:count]
+        archs = list(self._told.rated)[:count]
         if count <= MOST:
             return archs
         late = archs[-(MOST // 2) :]
-        early = sorted(archs[: -(MOST // 2)], key=self._rated.__getitem__, reverse=True)
+        early = sorted(archs[: -(MOST // 2)], key=self._told.rated.__getitem__, reverse=True)
         return [*early[: MOST // 2], *late]
 
     def _costs(self, archs: list[Architecture]) -> Array | None:

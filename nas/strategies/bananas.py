@@ -12,7 +12,7 @@ from nas.problem import Problem, Proposal, Trial
 from nas.roles import Predictor
 from nas.space import Architecture, Rng
 from nas.strategies.generations import fresh
-from nas.strategies.rated import rating
+from nas.strategies.rated import Told
 
 
 @final
@@ -45,47 +45,42 @@ class Bananas:
             )
         self._problem, self._predictor, self._first, self._step = problem, predictor, first, step
         self._parents, self._candidates = parents, candidates
-        self._rated: dict[Architecture, float] = {}
-        self._known: set[Architecture] = set()
+        self._told = Told(problem)
         self._queue: deque[Architecture] = deque()
 
     def ask(self, rng: Rng) -> Proposal | None:
         """A random member at first, then the next of the candidates that were drawn best."""
-        if not self._queue and len(self._rated) >= self._first:
+        if not self._queue and len(self._told.rated) >= self._first:
             self._queue.extend(self._drawn(rng))
-        while self._queue and self._queue[0] in self._known:
+        while self._queue and self._queue[0] in self._told:
             self._queue.popleft()
         note = {"by": "predictor" if self._queue else "random"}
-        arch = self._queue.popleft() if self._queue else fresh(self._problem, self._known, rng)
-        self._known.add(arch)
+        arch = self._queue.popleft() if self._queue else fresh(self._problem, self._told, rng)
+        self._told.add(arch)
         return Proposal(arch, note=note)
 
     def tell(self, trial: Trial) -> None:
-        """A rated trial is learnt from, the first time that its architecture is told; no other is."""
-        self._known.add(trial.arch)
-        value = rating(self._problem, trial)
-        if value is not None:
-            self._rated.setdefault(trial.arch, value)
+        """A rated trial is learnt from, the first time that its network is told; no other is."""
+        self._told.tell(trial)
 
     def _drawn(self, rng: Rng) -> list[Architecture]:
         """The candidates with the largest values in one draw (section 5.1 of the paper, equation of ITS)."""
         candidates = self._mutated(rng)
         if not candidates:
             return []
-        archs = list(self._rated)
-        said = self._predictor().fit(archs, np.array([self._rated[a] for a in archs])).predict(candidates)
+        archs = list(self._told.rated)
+        said = self._predictor().fit(archs, self._told.values(archs)).predict(candidates)
         order = np.argsort(-rng.normal(said.mean, said.std), kind="stable")
         return [candidates[k] for k in order[: self._step]]
 
     def _mutated(self, rng: Rng) -> list[Architecture]:
         """New mutations of the best, all those of the best one first."""
-        best = sorted(self._rated, key=lambda a: -self._rated[a])[: self._parents]
         found: dict[Architecture, None] = {}
-        for parent in best:
+        for parent in self._told.best(self._parents):
             for _ in range(self._candidates):
                 if len(found) >= self._candidates:
                     break
                 child = self._problem.mutate(parent, rng)
-                if child not in self._known and not self._problem.screen(child).broken:
+                if child not in self._told and not self._problem.screen(child).broken:
                     found[child] = None
         return list(found)

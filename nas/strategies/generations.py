@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from typing import final
 
 from nas.problem import Problem, Proposal, State, Trial
@@ -146,7 +147,7 @@ def redrawn(space: Space, arch: Architecture, probability: float, rng: Rng) -> A
     return space.decide(pick)
 
 
-def fresh(problem: Problem, known: set[Architecture], rng: Rng) -> Architecture:
+def fresh(problem: Problem, known: Container[Architecture], rng: Rng) -> Architecture:
     """A random member that keeps the limits and is not known; where ATTEMPTS draws give none, a known one."""
     arch = problem.sample(rng)
     for _ in range(ATTEMPTS - 1):

@@ -10,7 +10,7 @@ import numpy as np
 from nas.problem import Problem, Proposal, State, Trial
 from nas.roles import Predictor, Strategy
 from nas.space import Architecture, Rng
-from nas.strategies.rated import rating
+from nas.strategies.rated import Told
 
 
 @final
@@ -44,15 +44,14 @@ class Screened:
             )
         self._problem, self._strategy, self._predictor = problem, strategy, predictor
         self._first, self._every, self._candidates, self._explore = first, every, candidates, explore
-        self._rated: dict[Architecture, float] = {}
-        self._asked: set[Architecture] = set()
+        self._told = Told(problem)
         self._dropped = 0
         self._model: Predictor | None = None
         self._learnt = 0
 
     def ask(self, rng: Rng) -> Proposal | None:
         """What the strategy inside proposes, the best by prediction of several once enough is known."""
-        if len(self._rated) < self._first:
+        if len(self._told.rated) < self._first:
             early = self._strategy.ask(rng)
             return None if early is None else self._noted(early)
         drawn: list[Proposal] = []
@@ -68,24 +67,22 @@ class Screened:
         return self._passed(drawn, self._best([p.arch for p in drawn]))
 
     def tell(self, trial: Trial) -> None:
-        """The strategy inside learns, and so does the predictor, of each architecture once."""
+        """The strategy inside learns, and so does the predictor, of each network once."""
         self._strategy.tell(trial)
-        value = rating(self._problem, trial)
-        if value is not None:
-            self._rated.setdefault(trial.arch, value)
+        self._told.tell(trial)
 
     def _best(self, archs: list[Architecture]) -> int:
         """The candidate with the largest prediction among those that were not asked for, or among all."""
-        new = [k for k, arch in enumerate(archs) if arch not in self._asked] or list(range(len(archs)))
+        new = [k for k, arch in enumerate(archs) if arch not in self._told] or list(range(len(archs)))
         said = self._fitted().predict([archs[k] for k in new])
         return new[int(np.argmax(said.mean + self._explore * said.std))]
 
     def _fitted(self) -> Predictor:
         """The predictor, which has learnt from a number of trials that depends on what was told alone."""
-        count = self._first + (len(self._rated) - self._first) // self._every * self._every
+        count = self._first + (len(self._told.rated) - self._first) // self._every * self._every
         if self._model is None or count != self._learnt:
-            archs = list(self._rated)[:count]
-            self._model = self._predictor().fit(archs, np.array([self._rated[a] for a in archs]))
+            archs = list(self._told.rated)[:count]
+            self._model = self._predictor().fit(archs, self._told.values(archs))
             self._learnt = count
         return self._model
 
@@ -97,5 +94,5 @@ class Screened:
         return self._noted(drawn[best])
 
     def _noted(self, proposal: Proposal) -> Proposal:
-        self._asked.add(proposal.arch)
+        self._told.add(proposal.arch)
         return proposal

@@ -31,7 +31,7 @@ def table(seed: int = 0) -> tuple[Space, Callable[[Architecture], float]]:
     """A space of 200 architectures and what each is worth, in [0, 1]: mostly a sum over the choices, partly rugged."""
     options = {"a": 5, "b": 5, "c": 4, "d": 2}
     items = [Choice.over(name, **{f"o{k}": _Step(f"{name}{k}") for k in range(n)}) for name, n in options.items()]
-    space = Space("table", Chain.seq(*items), (1,))
+    space = Space("table", Chain.seq(*items), (1,), same=_own)
     rng = np.random.default_rng(seed)
     worth: dict[tuple[str, Label], float] = {
         (name, f"o{k}"): float(rng.random()) for name, n in options.items() for k in range(n)
@@ -42,6 +42,11 @@ def table(seed: int = 0) -> tuple[Space, Callable[[Architecture], float]]:
         return 0.85 * sum(worth[pair] for pair in arch.choices) / 4 + 0.15 * rugged
 
     return space, value
+
+
+def _own(arch: Architecture) -> str:
+    """Each member stands for a network of its own."""
+    return arch.key
 
 
 def strategy_laws() -> Mapping[str, Callable[[Callable[[Problem], Strategy]], None]]:
