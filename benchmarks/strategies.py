@@ -28,7 +28,6 @@ from nas.bench.simulate import simulate
 from nas.bench.table import Table
 from nas.objectives import hypervolume
 from nas.problem import Constraint, Objective, State, Trial
-from nas.strategies import STRATEGIES
 
 LEARN = (
     "auto",
@@ -37,7 +36,7 @@ LEARN = (
     "tpe",
     "cmaes",
     "qmc",
-    "optuna_nsga2",
+    "optuna-nsga2",
     "reinforce",
     "ppo",
     "agents",
@@ -47,7 +46,7 @@ LEARN = (
 """Strategies with a model, which get a tenth of the seeds."""
 FEW = 300
 """Evaluations of one of these where the question is when it gets somewhere."""
-ONE = [name for name in STRATEGIES if name not in ("program", "deepmad", "nsga2", "netadapt")]
+ONE = [name for name in plugins.strategies() if name not in ("program", "nsga2")]
 """Those for one objective on any table."""
 
 
@@ -78,10 +77,15 @@ def counted(name: str, seeds: int) -> int:
     return max(2, seeds // 10) if name in LEARN else seeds
 
 
+def named_for(table: Table, names: Sequence[str]) -> list[str]:
+    """Those that a table can rate: some train for several lengths, and most tables know one."""
+    return [name for name in names if table.fidelities or not plugins.lengths(name)]
+
+
 def found(setting: Setting, folder: Path | None, names: Sequence[str], seeds: int) -> tuple[Table, list[Result]]:
     table = named(setting.table, folder)
     results = []
-    for name in names:
+    for name in named_for(table, names):
         limits = table.problem(setting.limits)
         results += compare(table, [name], setting.budget, seeds=counted(name, seeds), problem=limits)
     return table, results
@@ -127,7 +131,7 @@ def reach(folder: Path | None, names: Sequence[str], seeds: int, only: Sequence[
         print(
             f"\n{table.name}: regret of random search after {most}: {bar:.4g}\n\n| strategy | evaluations |\n|---|---|"
         )
-        for name in names:
+        for name in named_for(table, names):
             long = FEW if name in LEARN else most
             (one,) = compare(table, [name], Budget(long), seeds=counted(name, seeds), problem=problem)
             curve = one.regret(table, range(1, long + 1))

@@ -153,10 +153,14 @@ class Experiment:
         seed: int | None = None,
     ) -> dict[Architecture, Metrics]:
         """What an evaluator says of each architecture; those that failed are left out."""
-        asked: dict[str, Any] = {"trials": len(archs), "study": study, "epochs": epochs, "seed": seed}
-        self.search(problem, strategy=Listed(archs), evaluate=evaluate, **asked)
+        begun = [trial.arch for trial in self.run.trials(study)]
+        every = list(archs)
+        if every[: len(begun)] != begun:  # a start with more trials found others: the ledger begins as it began
+            every = [*begun, *(arch for arch in every if arch not in begun)]
+        asked: dict[str, Any] = {"trials": len(every), "study": study, "epochs": epochs, "seed": seed}
+        self.search(problem, strategy=Listed(every), evaluate=evaluate, **asked)
         rated = (State.DONE, State.REPEAT)
-        return {t.arch: t.metrics for t in self.run.trials(study) if t.state in rated}
+        return {t.arch: t.metrics for t in self.run.trials(study) if t.state in rated and t.arch in archs}
 
     def check(
         self,

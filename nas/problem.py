@@ -115,9 +115,7 @@ class Problem:
             if va != vb:
                 return va < vb
         fa, fb = self.value(a), self.value(b)
-        if len(fa) == 1:
-            return fa > fb
-        return all(x >= y for x, y in zip(fa, fb, strict=True)) and fa != fb
+        return fa > fb if len(fa) == 1 else fa != fb and all(x >= y for x, y in zip(fa, fb, strict=True))
 
     def front(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials with metrics that no other dominates, best first by the first objective, then the oldest first."""

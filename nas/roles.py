@@ -18,7 +18,11 @@ Array: TypeAlias = NDArray[np.float64]
 
 
 class Strategy(Protocol):
-    """Decides what to try. Its state is a function of its constructor's arguments and of what it was told, in order."""
+    """Decides what to try. Its state is a function of its constructor's arguments and of what it was told, in order.
+
+    It may have `chosen()`, what it takes for the best in the end, and `slow`, whether an ask takes so long that it is
+    asked while the workers train.
+    """
 
     def ask(self, rng: Rng) -> Proposal | None:
         """The next proposal; None for nothing until something is told (and then its state must not change)."""

@@ -1,99 +1,22 @@
-"""A search space, and an architecture: what was picked for each of its holes."""
+"""A search space: a tree with holes, and how its members are drawn, changed, crossed, listed and written."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
-from typing import Any, Protocol, TypeAlias, final
+from functools import cached_property
+from typing import Any, final
 
-import numpy as np
-
+from nas.architecture import Architecture, Json, Members, Rng, Spelling
 from nas.count import count
 from nas.fill import fill
 from nas.plan import Plan, follow, opening, ordered, plan
 from nas.tree import Choice, Label, Node, Pick, Refused, Shape, parts
 
-Json: TypeAlias = Any
-Rng: TypeAlias = np.random.Generator
-CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 DRAWS = 1000
 """How often a draw that a space refuses is repeated."""
-
-
-@final
-@dataclass(frozen=True)
-class Architecture:
-    """What was picked for each hole of a space: (name, label) of the active choices only, sorted by name.
-
-    It belongs to the space's name, so it moves between settings of one space if every choice is there.
-    """
-
-    space: str
-    choices: tuple[tuple[str, Label], ...]
-
-    @cached_property
-    def labels(self) -> Mapping[str, Label]:
-        """The choices as a mapping."""
-        return dict(self.choices)
-
-    @cached_property
-    def key(self) -> str:
-        """16 hex digits of the canonical JSON: the same in every process."""
-        return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
-
-    def __getitem__(self, name: str) -> Label:
-        return self.labels[name]
-
-    def to_json(self) -> str:
-        """The canonical JSON: sorted, without blanks."""
-        made = ",".join([_written(name, label) for name, label in sorted(self.choices)])
-        return f'{{"choices":{{{made}}},"space":{CANONICAL.encode(self.space)}}}'
-
-    @staticmethod
-    def from_json(text: str) -> Architecture:
-        """The architecture of a JSON object with "space" and "choices"; ValueError where it is none."""
-        made = json.loads(text)
-        if (
-            not isinstance(made, dict)
-            or not isinstance(made.get("space"), str)
-            or not isinstance(made.get("choices"), dict)
-        ):
-            raise ValueError('an architecture is a JSON object with "space" (a name) and "choices" (an object)')
-        for name, label in made["choices"].items():
-            if isinstance(label, bool) or not isinstance(label, str | int | float):
-                raise ValueError(f"choice {name!r} has the label {label!r}; labels are strings and numbers")
-        return Architecture(made["space"], tuple(sorted(made["choices"].items())))
-
-
-@lru_cache(maxsize=65536, typed=True)  # typed: 1 and 1.0 are written apart
-def _written(name: str, label: Label) -> str:
-    return f"{CANONICAL.encode(name)}:{CANONICAL.encode(label)}"
-
-
-@final
-@dataclass(frozen=True)
-class Spelling:
-    """How published tables write the architectures of a space, and how that is read back into labels by name."""
-
-    spell: Callable[[Architecture], str]
-    parse: Callable[[str], Mapping[str, Label]]
-
-
-class Members(Protocol):
-    """The only architectures that a space has, where a tree with holes cannot say which: the rows of a sparse table."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Architecture]: ...
-    def draw(self, rng: Rng) -> Architecture:
-        """One of them, all equally likely."""
-
-    def nearest(self, arch: Architecture, *others: Architecture) -> Architecture:
-        """The one with the most labels in common, but none of the others."""
 
 
 @final
@@ -323,3 +246,6 @@ def _given(labels: Mapping[str, Label], choice: Choice) -> Label:
         options = ", ".join(map(str, choice.labels))
         raise KeyError(f"the architecture does not say what {choice.name!r} is; it may be {options}")
     return labels[choice.name]
+
+
+__all__ = ["Architecture", "Json", "Members", "Rng", "Space", "Spelling"]

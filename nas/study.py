@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
 from nas.best import averaged, best_of
-from nas.budgets import cost, length, origin
+from nas.budgets import origin
 from nas.errors import UserError
 from nas.problem import Metrics, Problem, Proposal, Screening, State, Trial
+from nas.progress import Progress, Watch
 from nas.roles import Evaluator, Executor, Failed, Infeasible, Lost, Needs, Outcome, Strategy, Task
 from nas.store import Store
 
 FREE = 50
 """How many proposals that cost nothing, repeats and infeasible ones, a run may make for each trial it was asked for."""
+AHEAD = 4
+"""Of so many workers one finds its next trial asked for already, where asking takes long."""
 LOSSES = 3
 """How often a trial is put back after its machine went away, before it counts as failed."""
 
@@ -38,65 +39,6 @@ class Terms:
     needs: Needs = Needs()
     timeout: float | None = None
     epochs: int = 0
-
-
-@final
-@dataclass
-class Progress:
-    """What a search looks like from outside, after each event.
-
-    full: epochs of a whole training, 0 where unknown; spent: epochs of the trials that count (trials, where unknown).
-    """
-
-    trials: int
-    problem: Problem
-    done: list[Trial] = field(default_factory=list)
-    running: dict[int, Trial] = field(default_factory=dict)
-    epochs: dict[int, int] = field(default_factory=dict)
-    states: dict[State, int] = field(default_factory=dict)
-    best: Trial | None = None
-    full: int = 0
-    spent: int = 0
-    told: dict[int, Trial] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> int:
-        """How many whole trainings the trials that count, done or failed, are worth: their number, if all are whole."""
-        return self.spent // (self.full or 1)
-
-    @property
-    def wants(self) -> bool:
-        """Whether trials are wanted beside those that run."""
-        ahead = sum(cost(t, self.told, self.full) for t in self.running.values())
-        return self.spent + ahead < self.trials * (self.full or 1)
-
-    @property
-    def proposals(self) -> int:
-        """How many trials were proposed and told of."""
-        return sum(self.states.values())
-
-    def add(self, trial: Trial) -> None:
-        """Count a trial that ended."""
-        self.states[trial.state] = self.states.get(trial.state, 0) + 1
-        self.told[trial.id] = trial
-        if trial.state in (State.DONE, State.FAILED):
-            self.spent += cost(trial, self.told, self.full)
-        self.epochs.pop(trial.id, None)
-        if trial.state is State.DONE:
-            self.done.append(trial)
-            if trial.proposal.again:
-                self.best = next(iter(best_of(self.problem, self.done)), None)
-            elif self.problem.rates(trial.metrics) and (self.best is None or self._beats(trial, self.best)):
-                self.best = trial
-
-    def _beats(self, one: Trial, other: Trial) -> bool:
-        """Whether one was trained longer, or as long and is better."""
-        if length(one) != length(other):
-            return length(one) > length(other)
-        return self.problem.better(one.metrics, other.metrics)
-
-
-Watch = Callable[[Progress], None]
 
 
 def search(
@@ -140,7 +82,6 @@ class _Study:
         self.problem, self.strategy, self.evaluate, self.executor = problem, strategy, evaluate, executor
         self.store, self.terms, self.seed, self.watch = store, terms, seed, watch
         self.progress = Progress(trials, problem, full=terms.epochs)
-        self.back: deque[Trial] = deque()
         self.last = 0
         self.known: dict[tuple[str, int | None, int], Trial] = {}
         self.repeats: dict[int, list[Trial]] = {}
@@ -168,28 +109,43 @@ class _Study:
                 self.progress.add(trial)
                 if trial.state is not State.REPEAT:
                     self.known[_name(trial, same[trial.id])] = trial
-        self.back.extend(replace(t, state=State.RUNNING) for t in running.values())
+        self.progress.waiting.extend(replace(t, state=State.RUNNING) for t in running.values())
 
     def run(self) -> None:
         """The loop. A worker that became free is given work before anything else is looked at."""
+        waiting = self.progress.waiting
         while True:
-            while len(self.progress.running) < self.executor.capacity and (trial := self.next()):
+            while len(self.progress.running) < self.executor.capacity and (
+                trial := waiting.popleft() if waiting else self.ask()
+            ):
                 self.begin(trial)
             self.watch(self.progress)
             if not self.progress.running:
                 return
-            ended = self.executor.wait(1.0)
+            ended = self.executor.wait(0.0 if self.ahead() else 1.0)
             for report in self.executor.reports():
                 self.store.report(self.terms.study, report.trial, report.epoch, report.metrics)
                 self.progress.epochs[report.trial] = report.epoch
             for number, outcome in ended:
                 self.end(self.progress.running.pop(number), outcome)
 
-    def next(self) -> Trial | None:
-        """The next trial to begin: one that was put back, or what the strategy proposes while trials are wanted."""
-        if self.back:
-            return self.back.popleft()
-        counted = len(self.progress.running) + sum(self.progress.states.get(s, 0) for s in (State.DONE, State.FAILED))
+    def ahead(self) -> bool:
+        """Ask for a trial to come while the workers train, where asking takes long; whether it did.
+
+        One worker alone waits instead: the strategy then knows of all that was tried.
+        """
+        workers, waiting = self.executor.capacity, len(self.progress.waiting)
+        if not getattr(self.strategy, "slow", False) or workers == 1 or waiting * AHEAD >= workers:
+            return False
+        trial = self.ask()
+        if trial is not None:
+            self.progress.waiting.append(trial)
+        return trial is not None
+
+    def ask(self) -> Trial | None:
+        """What the strategy proposes while trials are wanted."""
+        begun = len(self.progress.running) + len(self.progress.waiting)
+        counted = begun + sum(self.progress.states.get(s, 0) for s in (State.DONE, State.FAILED))
         if not self.progress.wants or self.last - counted >= FREE * self.progress.trials:
             return None
         proposal = self.strategy.ask(_rng(self.seed, self.last + 1))
@@ -256,7 +212,7 @@ class _Study:
         except Lost as lost:
             if self.store.lose(self.terms.study, trial) <= LOSSES:
                 self.store.restart(self.terms.study, trial)
-                self.back.append(trial)
+                self.progress.waiting.append(trial)
                 return
             error = f"lost {LOSSES + 1} times, last: {lost}"
             trial = replace(

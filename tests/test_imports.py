@@ -12,7 +12,7 @@ PACKAGES = ("nas", "search_spaces", "predictors", "experiments")
 FLOORS = """
 nas.errors nas.tree nas.files nas.objectives
 nas.fill nas.plan nas.rewrite
-nas.count nas.graph
+nas.count nas.graph nas.architecture
 nas.space
 nas.codes
 nas.build nas.profile nas.module nas.recorded
@@ -28,6 +28,7 @@ nas.evaluators
 nas.store nas.executors nas.expected
 nas.ranking
 nas.trust
+nas.progress
 nas.study nas.alone
 nas.run
 nas.plugins nas.options

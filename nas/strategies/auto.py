@@ -53,6 +53,11 @@ class Auto:
         """The strategy inside learns."""
         self.inside.tell(trial)
 
+    @property
+    def slow(self) -> bool:
+        """Whether an ask fits and predicts."""
+        return isinstance(self.inside, Guided)
+
     def chosen(self) -> Architecture | None:
         """The best by what was learnt of all together; None where that is no better than the best that was told."""
         return self.inside.chosen() if isinstance(self.inside, Guided) else None
@@ -69,6 +74,8 @@ class Guided:
     it begins; every: told trials after which it learns anew; draws, mutations: candidates of either kind; parents: how
     many of the best are mutated in turn, by one choice and by two.
     """
+
+    slow = True
 
     def __init__(
         self,

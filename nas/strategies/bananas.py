@@ -26,6 +26,8 @@ class Bananas:
     predictor: makes one; in the paper an ensemble of networks on paths. Raises ValueError for several objectives.
     """
 
+    slow = True
+
     def __init__(
         self,
         problem: Problem,

@@ -24,6 +24,8 @@ class Screened:
     Raises ValueError for several objectives.
     """
 
+    slow = True
+
     def __init__(
         self,
         problem: Problem,

@@ -31,6 +31,11 @@ class Warm:
         """The strategy inside learns from the given designs as from its own."""
         self._strategy.tell(trial)
 
+    @property
+    def slow(self) -> bool:
+        """Whether an ask of the strategy inside takes long."""
+        return bool(getattr(self._strategy, "slow", False))
+
     def chosen(self) -> Architecture | None:
         """What the strategy inside takes for the best, if it says so."""
         chosen = getattr(self._strategy, "chosen", None)
