@@ -6,8 +6,9 @@ python benchmarks/predictors.py --tables FOLDER --only nb201-cifar100 --known nb
 Kendall's tau on 1,000 held-out rows (mean, and its normal 95 % interval over seeds), with the seconds of a fit and of
 the predictions. "+ proxies" hands the 13 published zero-cost scores over as features, "+ costs" what a table knows
 beforehand. `--seeds` seeds on nb201-cifar10, a quarter of them elsewhere; the networks learnt from are random. The
-graph network and the pairwise one learn from 50 and 200 alone. `--known`: the same after a predictor of the same kind
-has learnt from 200 networks of another table (`Transferred`), and what that one says by itself ("known alone").
+graph network and the pairwise one learn from 50 and 200 alone. The seeds are shared by `--workers` processes. `--known`:
+the same after a predictor of the same kind has learnt from 200 networks of another table (`Transferred`), and what that
+one says by itself ("known alone").
 Prints Markdown.
 """
 
@@ -15,13 +16,18 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from nas import plugins
 from nas.bench.named import named
@@ -147,7 +153,22 @@ def warm(data: Rated, before: Rated, names: Sequence[str], seeds: int) -> Iterat
             yield f"| {title} | {' | '.join(told)} | {np.mean(alone):.3f} |"
 
 
-def rows(data: Rated, names: Sequence[str], seeds: int) -> Iterator[str]:
+HERE: dict[str, Rated] = {}
+"""The table of a worker."""
+
+
+def begin(table: str, folder: Path) -> None:
+    """A worker reads its table, and computes on one thread: there is a worker for each core."""
+    torch.set_num_threads(1)
+    HERE["table"] = TABLES[table](folder)
+
+
+def one(name: str, size: int, known: bool, seed: int) -> tuple[float, float, float]:
+    """What a worker measures."""
+    return measured(HERE["table"], name, size, seed, known)
+
+
+def rows(data: Rated, names: Sequence[str], seeds: int, workers: Executor) -> Iterator[str]:
     """A row of the printed table a predictor, without what is known beforehand and with it."""
     for name in names:
         for known in (False, True) if data.features is not None else (False,):
@@ -156,7 +177,7 @@ def rows(data: Rated, names: Sequence[str], seeds: int) -> Iterator[str]:
                 if size not in SLOW.get(name, SIZES) or size + 100 > len(data.archs):
                     cells.append("")
                     continue
-                made = np.array([measured(data, name, size, seed, known) for seed in range(seeds)])
+                made = np.array(list(workers.map(partial(one, name, size, known), range(seeds))))
                 half = 1.96 * made[:, 0].std(ddof=1) / seeds**0.5
                 cells.append(f"{made[:, 0].mean():.3f} +- {half:.3f}")
                 last = (made[:, 1].mean(), made[:, 2].mean())
@@ -171,6 +192,7 @@ def main() -> None:
     parser.add_argument("--predictors", nargs="*", default=list(PREDICTORS))
     parser.add_argument("--known", choices=TABLES, default="")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, default one a core")
     asked = parser.parse_args()
     for table in asked.only:
         data, began = TABLES[table](asked.tables), time.monotonic()
@@ -184,8 +206,11 @@ def main() -> None:
         print(f"\n{table}: {len(data.archs)} networks, {seeds} seeds\n")
         print("| predictor | " + " | ".join(map(str, SIZES)) + " | fit, s | predict 1,000, s |")
         print("|---|" + "---|" * (len(SIZES) + 2), flush=True)
-        for row in rows(data, asked.predictors, seeds):
-            print(row, flush=True)
+        with ProcessPoolExecutor(
+            asked.workers, get_context("spawn"), initializer=begin, initargs=(table, asked.tables)
+        ) as workers:
+            for row in rows(data, asked.predictors, seeds, workers):
+                print(row, flush=True)
         print(f"\n{time.monotonic() - began:.0f} s", flush=True)
 
 
