@@ -6,7 +6,7 @@ python benchmarks/predictors.py --tables FOLDER --only nb201-cifar100 --known nb
 Kendall's tau on 1,000 held-out rows (mean, and its normal 95 % interval over seeds), with the seconds of a fit and of
 the predictions. "+ proxies" hands the 13 published zero-cost scores over as features, "+ costs" what a table knows
 beforehand. `--seeds` seeds on nb201-cifar10, a quarter of them elsewhere; the networks learnt from are random. The
-graph network and the pairwise one learn from 50 and 200 alone. The seeds are shared by `--workers` processes. `--known`:
+graph network and the pairwise one learn from 50 and 200 alone. `--workers` processes share the seeds. `--known`:
 the same after a predictor of the same kind has learnt from 200 networks of another table (`Transferred`), and what that
 one says by itself ("known alone").
 Prints Markdown.
