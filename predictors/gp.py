@@ -66,9 +66,9 @@ class GP:
         places = None if features is None else self._places(features)
         apart = self._apart(self._coded(archs), self._passed(archs), places)
         alike = self._scale * np.exp(-np.tensordot(self._weights, apart, 1))
-        twins = [(n, self._learnt[arch]) for n, arch in enumerate(archs) if arch in self._learnt]
-        for n, k in twins if self._own else ():
-            alike[n, k] += self._own
+        for n, arch in enumerate(archs if self._own else ()):
+            if arch in self._learnt:
+                alike[n, self._learnt[arch]] += self._own
         half = solve_triangular(self._lower, alike.T, lower=True)
         return self._said(alike @ self._alpha, (half**2).sum(0))
 
