@@ -153,10 +153,8 @@ class Experiment:
         seed: int | None = None,
     ) -> dict[Architecture, Metrics]:
         """What an evaluator says of each architecture; those that failed are left out."""
-        begun = [trial.arch for trial in self.run.trials(study)]
-        every = list(archs)
-        if every[: len(begun)] != begun:  # a start with more trials found others: the ledger begins as it began
-            every = [*begun, *(arch for arch in every if arch not in begun)]
+        begun = [trial.arch for trial in self.run.trials(study)]  # a start with more trials may have found others
+        every = [*begun, *(arch for arch in archs if arch not in begun)]
         asked: dict[str, Any] = {"trials": len(every), "study": study, "epochs": epochs, "seed": seed}
         self.search(problem, strategy=Listed(every), evaluate=evaluate, **asked)
         rated = (State.DONE, State.REPEAT)

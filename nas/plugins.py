@@ -187,7 +187,7 @@ def strategies() -> Mapping[str, Callable[[Problem], Strategy]]:
 
 
 def _auto(problem: Problem, most: int | None = None) -> Strategy:
-    """`Auto` with a process that reads the ways through networks; it chooses by one on ranks."""
+    """`Auto` with a process that reads the ways through networks; it chooses by one that knows ratings to be noisy."""
     return Auto(problem, _once("gp-ways", problem), partial(predictor, "gp-noisy"), most)
 
 

@@ -78,13 +78,18 @@ def settle(
         raise UserError("a device file predicts latencies, and none is limited", fix=fix)
     if supernet:
         _refuse_unshared(supernet, made)
-    if supernet and plugins.lengths(strategy):
-        fix = "leave out --supernet, or choose another strategy"
-        raise UserError(f"{strategy} trains for several lengths, a supernet rates without training", fix=fix)
+        _refuse_lengths(strategy)
     plugins.strategy(strategy, settings.problem, **({} if supernet else {"most": settings.epochs}))
     _refuse_small(settings, made)
     _refuse_impossible(settings)
     return settings
+
+
+def _refuse_lengths(strategy: str) -> None:
+    """Refuse a strategy of several lengths of training where nothing is trained."""
+    if plugins.lengths(strategy):
+        fix = "leave out --supernet, or choose another strategy"
+        raise UserError(f"{strategy} trains for several lengths, a supernet rates without training", fix=fix)
 
 
 def _refuse_values(epochs: int | None, final_epochs: int | None, seed: int, recipe: Mapping[str, Json] | None) -> None:

@@ -64,7 +64,7 @@ class Table:
     def problem(self, limits: tuple[Constraint, ...] = (), more: tuple[Objective, ...] = ()) -> Problem:
         """What a strategy is given: the space, whose costs are looked up, the search column, and limits on costs.
 
-        Each row counts for itself: equal networks were measured apart.
+        Each row counts for itself, as equal networks were measured apart; architectures of one row are one network.
         """
         for limit in limits:
             if limit.metric not in self.columns:

@@ -71,6 +71,11 @@ class Again:
         elif not again:
             self._strategy.tell(trial)
 
+    @property
+    def slow(self) -> bool:
+        """Whether an ask of the strategy inside takes long."""
+        return bool(getattr(self._strategy, "slow", False))
+
     def chosen(self) -> Architecture | None:
         """The best by its mean; None before anything was rated."""
         return self._rated[self._leading()[0]].first.arch if self._rated else None

@@ -56,7 +56,7 @@ class Auto:
     @property
     def slow(self) -> bool:
         """Whether an ask fits and predicts."""
-        return isinstance(self.inside, Guided)
+        return not isinstance(self.inside, NSGA2)
 
     def chosen(self) -> Architecture | None:
         """The best by what was learnt of all together; None where that is no better than the best that was told."""
